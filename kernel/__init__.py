@@ -1,0 +1,1 @@
+"""Everything that a service is not about: deciding, recording, relaying, listening, serving."""
