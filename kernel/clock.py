@@ -1,4 +1,4 @@
-"""The one clock of a process: real, or simulated and moved only by AdvanceTo. Leases use the database's clock instead."""
+"""The one clock of a process: real, or simulated and moved by callers only. Leases use the database's clock instead."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ class SimulatedClock:
         """Move to `instant`; the present instant again is accepted, an earlier one is a ClockError."""
         target = _utc(instant)
         if target < self._instant:
-            message = f"the simulated clock stands at {self._instant.isoformat()} and never goes back to {target.isoformat()}"
+            stands, wanted = self._instant.isoformat(), target.isoformat()
+            message = f"the simulated clock stands at {stands} and never goes back to {wanted}"
             raise ClockError(message)
         self._instant = target
 

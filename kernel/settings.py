@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, hide_input_in_errors=True)
 
     database_url: SecretStr = Field(description="the service's own database, as the role that may only add to the log")
-    reader_url: SecretStr = Field(description="the same database, as the role that reads all tenants for relay and ReadLog")
+    reader_url: SecretStr = Field(description="the same database, as the role that reads all tenants for the relay")
     kafka: str = Field(description="the broker, as host:port", pattern=r"^[^\s:]+:\d+$")
     token_secret: Secret = Field(description="what callers' tokens are signed with")
     input_key: Secret = Field(description="what the inputs of commands are authenticated with")
