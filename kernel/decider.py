@@ -58,7 +58,8 @@ class Decider(Generic[State]):
 
     `category` names its streams (`<category>-<entity id>`); `commands` and `facts` are the message types it takes and
     records. `client` tells which client owns a state, so that another client's entity can answer as unknown; None
-    means that no client does.
+    means that no client does. `begins` are the commands that may begin a stream: on a stream without facts any other
+    one answers as unknown too; empty means that every command may begin it.
     """
 
     category: str
@@ -68,6 +69,7 @@ class Decider(Generic[State]):
     commands: tuple[type[Message], ...]
     facts: tuple[type[Message], ...]
     client: Callable[[State], str | None] = lambda _state: None
+    begins: tuple[type[Message], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
