@@ -1,0 +1,1 @@
+"""How Recoup is installed and run."""

@@ -1,0 +1,1 @@
+"""The local platform: PostgreSQL from a wheel, Apache Kafka from its jars, and the services, without containers."""
