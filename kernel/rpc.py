@@ -38,7 +38,6 @@ from recoup.event.v1.answer_pb2 import Answer
 CALLS_MAX: Final = 512
 """Calls that run at once; one more is answered RESOURCE_EXHAUSTED instead of waiting unseen."""
 ITEMS_MAX: Final = 500
-GIVEN_ID_CHARACTERS_MAX: Final = 255
 MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024
 CALL_SECONDS_MAX: Final = 30.0
 """The deadline of a call that brings none. A call that streams its answer may take as long as its reader wants."""
@@ -265,9 +264,6 @@ def _carries_commands(request: Message) -> bool:
 
 def _request(item: Any, call: Call) -> Request | Status:  # noqa: ANN401 - any service's item.
     faults = own_unknown_faults(item)
-    if not 0 < len(item.given_id.strip()) <= GIVEN_ID_CHARACTERS_MAX:
-        text = f"a command needs an id of 1 to {GIVEN_ID_CHARACTERS_MAX} characters, by which it can be repeated"
-        faults.append(Fault("/given_id", "length", text))
     name = item.WhichOneof("command")
     if name is None:
         faults.append(Fault("/command", "missing", "the item names no command"))
