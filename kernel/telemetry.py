@@ -32,6 +32,15 @@ CALL_SECONDS = Histogram(
 CALLS_RUNNING = Gauge("recoup_calls_running_count", "Calls that are being answered now.")
 COMMANDS = Counter("recoup_commands_total", "Commands decided, by type and outcome.", ["command", "outcome"])
 LAG_FACTS = Gauge("recoup_lag_facts", "Facts not yet sent (relay) or not yet applied (listener).", ["part", "source"])
+SENT = Counter("recoup_sent_facts_total", "Facts acknowledged by the broker, repeats included.", ["source"])
+HEARD = Counter(
+    "recoup_heard_records_total",
+    "What became of heard records: applied, duplicate, odd, unreadable, foreign, dropped.",
+    ["consumer", "source", "kind"],
+)
+REACTIONS = Counter("recoup_reactions_total", "Commands that facts obliged us to.", ["consumer", "command", "outcome"])
+PARKED = Gauge("recoup_parked_facts", "Facts that wait for a person.", ["consumer", "source"])
+HALTED = Gauge("recoup_halted_state", "1 when nothing moves until a person mends it.", ["part", "source", "partition"])
 READY = Gauge("recoup_ready_state", "1 when a readiness check passes, else 0.", ["check"])
 
 _PRIVATE_NAMES: Final = re.compile(
