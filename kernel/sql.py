@@ -1,0 +1,165 @@
+"""The statements that append, shared by the writer and by listeners' own transactions: decided commands as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+
+from kernel.append import Conflicted, Decided, Head, Place, Placed, Repeated, place
+from kernel.project import Statement, Tables, statements
+from kernel.record import Record
+
+SET_TENANTS: Final = "SELECT set_config('recoup.tenants', %s, true)"
+LOCK_HEADS: Final = (
+    "SELECT partition, number, chain, recorded_at FROM log.heads WHERE partition = ANY(%b::int2[])"
+    " ORDER BY partition FOR UPDATE"
+)
+# A statement of its own: beside FOR UPDATE the clock would be read before the lock is had.
+READ_CLOCK: Final = "SELECT clock_timestamp()"
+FIND_COMMANDS: Final = (
+    "SELECT c.tenant, c.command_id, c.input, c.outcome FROM log.commands c"
+    " JOIN unnest(%b::uuid[], %b::uuid[]) AS n(tenant, command_id) USING (tenant, command_id)"
+)
+FIND_VERSIONS: Final = (
+    "SELECT n.tenant, n.stream, coalesce((SELECT max(e.version) FROM log.events e"
+    " WHERE e.tenant = n.tenant AND e.stream = n.stream), 0) FROM unnest(%b::uuid[], %s::text[]) AS n(tenant, stream)"
+)
+RECORD_COLUMNS: Final = (
+    "partition, number, chain, tenant, stream, version, event_id, type, occurred_at, recorded_at, actor, command_id,"
+    " correlation_id, accounts, previous, payload"
+)
+
+_INSERT_EVENTS: Final = (
+    f"INSERT INTO log.events ({RECORD_COLUMNS}) SELECT partition, number, chain, tenant, stream, version, event_id,"  # noqa: S608 - constants.
+    " type, occurred_at, recorded_at, actor, command_id, correlation_id, accounts::uuid[], previous, payload"
+    " FROM unnest(%b::int2[], %b::int8[], %b::bytea[], %b::uuid[], %s::text[], %b::int8[], %b::uuid[], %s::text[],"
+    " %b::timestamptz[], %b::timestamptz[], %s::text[], %b::uuid[], %b::uuid[], %s::text[], %b::bytea[], %b::bytea[])"
+    f" AS n({RECORD_COLUMNS})"
+)
+_INSERT_COMMANDS: Final = (
+    "INSERT INTO log.commands (tenant, command_id, input, stream, version, outcome)"
+    " SELECT * FROM unnest(%b::uuid[], %b::uuid[], %b::bytea[], %s::text[], %b::int8[], %b::bytea[])"
+)
+_MOVE_HEADS: Final = (
+    "UPDATE log.heads h SET number = n.number, chain = n.chain, recorded_at = n.recorded_at"
+    " FROM unnest(%b::int2[], %b::int8[], %b::bytea[], %b::timestamptz[]) AS n(partition, number, chain, recorded_at)"
+    " WHERE h.partition = n.partition"
+)
+
+
+def tenants_text(tenants: Iterable[UUID]) -> str:
+    """The value of the setting that row-level security reads."""
+    return "{" + ",".join(sorted({str(tenant) for tenant in tenants})) + "}"
+
+
+def pairs(decided: Iterable[Decided]) -> tuple[list[UUID], list[UUID]]:
+    """Tenants and command ids, as FIND_COMMANDS takes them."""
+    chosen = list(decided)
+    return [one.tenant for one in chosen], [one.command_id for one in chosen]
+
+
+def streams(decided: Iterable[Decided]) -> tuple[list[UUID], list[str]]:
+    """Tenants and streams, as FIND_VERSIONS takes them."""
+    chosen = list(decided)
+    return [one.tenant for one in chosen], [one.stream for one in chosen]
+
+
+def judged(
+    decided: Decided,
+    commands: Mapping[tuple[UUID, UUID], Repeated],
+    versions: Mapping[tuple[UUID, str], int],
+) -> Repeated | Conflicted | None:
+    """The id first, then the version; None when the command stands. A stream that was not asked about stands."""
+    repeated = commands.get((decided.tenant, decided.command_id))
+    if repeated is not None:
+        return repeated
+    version = versions.get((decided.tenant, decided.stream), decided.version)
+    return None if version == decided.version else Conflicted(version)
+
+
+def places(log_id: UUID, heads: Iterable[Sequence[Any]], now: datetime | None) -> dict[int, Place]:
+    """The moving ends of the locked partitions. Without `now` the commands bring their own, simulated, instants."""
+    return {
+        head.partition: Place(log_id, head, now or head.recorded_at) for head in (Head(*columns) for columns in heads)
+    }
+
+
+def place_all(decided: Iterable[Decided], at: Mapping[int, Place]) -> list[Placed]:
+    """Number commands in order; those of one stream continue one another."""
+    placed: list[Placed] = []
+    ends: dict[tuple[UUID, str], bytes] = {}
+    for one in decided:
+        stream = (one.tenant, one.stream)
+        if stream in ends:
+            one = one._replace(previous=ends[stream])  # noqa: PLW2901 - its predecessor's hash is known only now.
+        placed.append(place(one, at[one.partition]))
+        ends[stream] = placed[-1].committed.hash
+    return placed
+
+
+def insertions(placed: Sequence[Placed], at: Mapping[int, Place], tables: Tables) -> list[Statement]:
+    """Everything that a numbered batch writes: facts, answers, read rows, heads."""
+    found = []
+    records = [record for one in placed for record in one.records]
+    if records:
+        chains = [chain for one in placed for chain in one.chains]
+        found.append(Statement(_INSERT_EVENTS, _event_columns(records, chains)))
+    found.append(Statement(_INSERT_COMMANDS, _command_columns(placed)))
+    rows = [row for one in placed for row in one.rows]
+    if rows:
+        found.extend(statements(rows, tables))
+    if records:
+        ends = list(at.values())
+        columns = [[getattr(end, name) for end in ends] for name in ("partition", "number", "chain", "recorded_at")]
+        found.append(Statement(_MOVE_HEADS, columns))
+    return found
+
+
+def record_of(log_id: UUID, row: Sequence[Any]) -> Record:
+    """A record from the columns of RECORD_COLUMNS."""
+    *before, accounts, previous, payload = row
+    return Record(log_id, *before, tuple(accounts), previous, payload)
+
+
+def _event_columns(records: Sequence[Record], chains: Sequence[bytes]) -> Sequence[Sequence[object]]:
+    return [
+        [record.partition for record in records],
+        [record.number for record in records],
+        chains,
+        [record.tenant for record in records],
+        [record.stream for record in records],
+        [record.version for record in records],
+        [record.event_id for record in records],
+        [record.type for record in records],
+        [record.occurred_at for record in records],
+        [record.recorded_at for record in records],
+        [record.actor for record in records],
+        [record.command_id for record in records],
+        [record.correlation_id for record in records],
+        ["{" + ",".join(map(str, record.accounts)) + "}" for record in records],
+        [record.previous for record in records],
+        [record.payload for record in records],
+    ]
+
+
+def _command_columns(placed: Iterable[Placed]) -> Sequence[Sequence[object]]:
+    """Sorted by id, so that two writers who meet in this index wait for each other in one direction only."""
+    ordered = sorted(placed, key=lambda one: one.decided.command_id.bytes)
+    rows = [(one.decided, one.committed.version) for one in ordered]
+    return [
+        [decided.tenant for decided, _version in rows],
+        [decided.command_id for decided, _version in rows],
+        [decided.input for decided, _version in rows],
+        [decided.stream for decided, _version in rows],
+        [version for _decided, version in rows],
+        [decided.outcome for decided, _version in rows],
+    ]
+
+
+def stored(connection: psycopg.Cursor[Any]) -> dict[tuple[UUID, UUID], Repeated]:
+    """What FIND_COMMANDS found."""
+    return {(tenant, id_): Repeated(input_, outcome) for tenant, id_, input_, outcome in connection}
