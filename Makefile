@@ -1,0 +1,68 @@
+# The commands of this checkout. Each sets up what it needs first; `make help` lists them.
+PYTHON ?= python3
+PORTFOLIO ?=
+TESTS ?= tests
+PACKAGES := benchmarks cli demo deploy kernel services
+BIN := .venv/bin
+
+# Modules that are not compiled to disk cost every process seconds at its start.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONUNBUFFERED := 1
+export MYPY_FORCE_COLOR :=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup proto requirements up down reset doctor demo bench test test-long check format publish-contracts
+
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
+
+setup: ## make .venv with the command `recoup`, the generated contracts, and fetch Kafka's jars
+	@$(PYTHON) -m deploy.local.setup
+
+proto: setup ## generate the Python of the contracts (part of setup)
+
+requirements: setup ## pin every dependency of pyproject.toml anew, by hash
+	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --no-annotate --generate-hashes \
+	  --custom-compile-command "make requirements" pyproject.toml -o requirements/run.txt
+	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --no-annotate --generate-hashes --extra dev \
+	  --custom-compile-command "make requirements" pyproject.toml -o requirements/dev.txt
+
+up: setup ## run the whole platform in the foreground; Ctrl-C stops it
+	@$(BIN)/recoup up
+
+down: setup ## stop what `make up` of this checkout started
+	@$(BIN)/recoup down
+
+reset: setup ## stop it and delete its data
+	@$(BIN)/recoup reset
+
+doctor: setup ## tell what is wrong with the machine or the platform, and how to mend it
+	@$(BIN)/recoup doctor
+
+demo: setup ## play a portfolio from placement to audit; PORTFOLIO=FILE takes one of yours
+	@$(BIN)/python -m demo $(if $(PORTFOLIO),"$(PORTFOLIO)")
+
+bench: setup ## measure against the peers, into benchmarks/latest.json
+	@$(BIN)/python -m benchmarks
+
+test: setup ## run the tests; TESTS=tests/kernel runs some
+	$(BIN)/python -m pytest $(TESTS)
+
+test-long: setup ## run the tests that take minutes
+	$(BIN)/python -m pytest -m long $(TESTS)
+
+check: setup ## lint, types, import contracts, contracts, documents
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy $(PACKAGES) tests
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/buf lint
+	@if [ -f proto/published.binpb ]; then set -x; $(BIN)/buf breaking --against proto/published.binpb; fi
+
+format: setup ## put the source into its standard form
+	$(BIN)/ruff check --fix --select I
+	$(BIN)/ruff format
+
+publish-contracts: setup ## make the contracts binding as they are; refused when they break published ones
+	@if [ -f proto/published.binpb ]; then set -x; $(BIN)/buf breaking --against proto/published.binpb; fi
+	$(BIN)/buf build -o proto/published.binpb
