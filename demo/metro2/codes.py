@@ -25,9 +25,33 @@ PRODUCT_BY_ACCOUNT_TYPE: Final = {
 }
 """Every other account type is a product of its own kind: other."""
 
-SECURED_ACCOUNT_TYPES: Final = frozenset("00 02 03 08 0A 0F 11 17 19 25 26 2A 2C 3A 47 5A 5B 6B 6D 89 9A".split())
-PUBLIC_ACCOUNT_TYPES: Final = frozenset("65 66 67 68 69 70 71 72 73 74 75".split())
-BUSINESS_ACCOUNT_TYPES: Final = frozenset("10 6A 6B 7A 7B 8A 9B".split())
+SECURED_ACCOUNT_TYPES: Final = frozenset(
+    [
+        "00",
+        "02",
+        "03",
+        "08",
+        "0A",
+        "0F",
+        "11",
+        "17",
+        "19",
+        "25",
+        "26",
+        "2A",
+        "2C",
+        "3A",
+        "47",
+        "5A",
+        "5B",
+        "6B",
+        "6D",
+        "89",
+        "9A",
+    ]
+)
+PUBLIC_ACCOUNT_TYPES: Final = frozenset(["65", "66", "67", "68", "69", "70", "71", "72", "73", "74", "75"])
+BUSINESS_ACCOUNT_TYPES: Final = frozenset(["10", "6A", "6B", "7A", "7B", "8A", "9B"])
 LEASE_ACCOUNT_TYPES: Final = frozenset({"13", "3A"})
 
 CONTRACT_KIND_BY_PRODUCT: Final = {

@@ -95,8 +95,32 @@ K1_ORIGINAL_CREDITOR: Final = Field("k1_orig_creditor_name", 3, 32)
 SEGMENT_LENGTHS: Final = {"J1": 100, "J2": 200, "K1": 34, "K2": 34, "K3": 40, "K4": 30, "L1": 54, "N1": 146}
 
 STATUSES: Final = frozenset(
-    "05 11 13 61 62 63 64 65 71 78 80 82 83 84 88 89 93 94 95 96 97 DA DF".split(),
+    [
+        "05",
+        "11",
+        "13",
+        "61",
+        "62",
+        "63",
+        "64",
+        "65",
+        "71",
+        "78",
+        "80",
+        "82",
+        "83",
+        "84",
+        "88",
+        "89",
+        "93",
+        "94",
+        "95",
+        "96",
+        "97",
+        "DA",
+        "DF",
+    ],
 )
-COLLECTIBLE_STATUSES: Final = frozenset("71 78 80 82 83 84 93 95 96 97".split())
+COLLECTIBLE_STATUSES: Final = frozenset(["71", "78", "80", "82", "83", "84", "93", "95", "96", "97"])
 CHARGED_OFF: Final = "97"
 CYCLES_BY_STATUS: Final = {"71": 1, "78": 2, "80": 3, "82": 4, "83": 5, "84": 6}

@@ -126,7 +126,7 @@ def _metadata(tradeline: Tradeline) -> dict[str, str]:
     return metadata
 
 
-def _creditors(tradeline: Tradeline, product: int) -> terms_pb2.Creditors:
+def _creditors(tradeline: Tradeline, product: words.ProductType) -> terms_pb2.Creditors:
     return terms_pb2.Creditors(
         current_creditor_legal_name=tradeline.reporter,
         original_creditor_name=tradeline.original_creditor or tradeline.reporter,
