@@ -19,8 +19,6 @@ class Draft:
 
     line: int
     placement: placement_pb2.Placement
-    dispute_is_open: bool = False
-    co_debtor_stay: bool = False
 
 
 @dataclass(frozen=True, slots=True)

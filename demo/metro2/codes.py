@@ -100,7 +100,7 @@ ROLE_BY_ECOA: Final = {
     "W": words.DEBTOR_ROLE_CO_DEBTOR,
     "X": words.DEBTOR_ROLE_CO_DEBTOR,
 }
-"""How another consumer on the tradeline stands to it: individual, joint, authorised, guarantor, maker, business, dead."""
+"""How another consumer stands to the tradeline: individual, joint, authorised, guarantor, maker, business, dead."""
 DECEASED_ECOA: Final = "X"
 BUSINESS_ECOA: Final = "W"
 LEFT_OUT_ECOA: Final = frozenset({"T", "Z"})

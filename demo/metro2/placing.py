@@ -110,12 +110,7 @@ def _draft(tradeline: Tradeline, batch: str, calendar: Calendar, people: People)
     if product == words.PRODUCT_TYPE_AUTO:
         placement.collateral_identifiers.append(people.vehicle(_key(tradeline)))
     _add_dispute(placement, tradeline, calendar)
-    return Draft(
-        line=tradeline.line,
-        placement=placement,
-        dispute_is_open=tradeline.compliance in codes.OPEN_DISPUTE_CODES,
-        co_debtor_stay="D" in _indicators(tradeline),
-    )
+    return Draft(tradeline.line, placement)
 
 
 def _metadata(tradeline: Tradeline) -> dict[str, str]:
@@ -251,12 +246,13 @@ def _indicators(tradeline: Tradeline) -> set[str]:
 
 
 def _add_dispute(placement: placement_pb2.Placement, tradeline: Tradeline, calendar: Calendar) -> None:
-    # An open dispute is opened by its own call after the placement, which puts its hold on the account.
-    if tradeline.compliance in codes.CLOSED_DISPUTE_CODES:
+    """A dispute that is open has no outcome yet: accounts opens it, with its hold, as it accepts the account."""
+    still_open = tradeline.compliance in codes.OPEN_DISPUTE_CODES
+    if still_open or tradeline.compliance in codes.CLOSED_DISPUTE_CODES:
         placement.terms.history.disputes.add(
             date=_moved(tradeline.as_of, calendar) or placement.terms.placement_date,
             reason=words.DISPUTE_REASON_OTHER,
-            outcome=words.DISPUTE_OUTCOME_VERIFIED,
+            outcome=None if still_open else words.DISPUTE_OUTCOME_VERIFIED,
         )
 
 

@@ -164,31 +164,21 @@ def test_a_petition_of_the_one_is_none_of_the_other() -> None:
     assert other.flags.bankruptcy.chapter == 7
 
 
-@pytest.mark.parametrize("behind", [["D", ""], ["", "D"]])
-def test_chapter_13_of_either_stays_the_other(behind: list[str]) -> None:
-    made = draft([writer.j1(indicator=behind[1])], cons_info_ind=behind[0])
-    assert made.co_debtor_stay
-
-
 @pytest.mark.parametrize("code", ["XB", "XD", "XF", "XJ"])
-def test_a_dispute_that_is_open_is_to_be_opened(code: str) -> None:
-    made = draft(compl_cond_cd=code)
-    assert made.dispute_is_open
+def test_a_dispute_that_is_open_has_no_outcome(code: str) -> None:
+    (dispute,) = draft(compl_cond_cd=code).placement.terms.history.disputes
+    assert dispute.outcome == words.DISPUTE_OUTCOME_UNSPECIFIED
 
 
 @pytest.mark.parametrize("code", ["XC", "XE", "XG", "XH"])
 def test_a_dispute_that_ended_is_history(code: str) -> None:
-    made = draft(compl_cond_cd=code)
-    (dispute,) = made.placement.terms.history.disputes
+    (dispute,) = draft(compl_cond_cd=code).placement.terms.history.disputes
     assert dispute.outcome == words.DISPUTE_OUTCOME_VERIFIED
-    assert not made.dispute_is_open
 
 
 @pytest.mark.parametrize("code", ["XA", "XR", ""])
 def test_other_compliance_codes_are_no_dispute(code: str) -> None:
-    made = draft(compl_cond_cd=code)
-    assert not made.dispute_is_open
-    assert not made.placement.terms.HasField("history")
+    assert not draft(compl_cond_cd=code).placement.terms.HasField("history")
 
 
 @pytest.mark.parametrize(
