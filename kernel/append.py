@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 from uuid import UUID
 
 import psycopg
@@ -114,21 +114,23 @@ class Store(Protocol):
     async def append(self, decided: Sequence[Decided]) -> list[Result]:
         """Record commands of different streams, each with its own result, in the order given."""
 
-    def append_within(self, connection: psycopg.Connection, decided: Sequence[Decided]) -> list[Result]:
+    def append_within(self, connection: psycopg.Connection[Any], decided: Sequence[Decided]) -> list[Result]:
         """Record commands in the caller's transaction, after `lock_within`; one stream may occur several times."""
 
     def lock_within(
-        self, connection: psycopg.Connection, tenants: Iterable[UUID], partitions: Iterable[int]
+        self, connection: psycopg.Connection[Any], tenants: Iterable[UUID], partitions: Iterable[int]
     ) -> None:
         """Name the tenants of the caller's transaction and lock the heads it will append to, in partition order."""
 
     def find_within(
-        self, connection: psycopg.Connection, tenant: UUID, command_ids: Sequence[UUID]
+        self, connection: psycopg.Connection[Any], tenant: UUID, command_ids: Sequence[UUID]
     ) -> Mapping[UUID, Repeated]:
         """The stored answers among these commands, as the caller's transaction sees them."""
 
-    def history_within(self, connection: psycopg.Connection, tenant: UUID, stream: str) -> History:
-        """A whole stream, as the caller's transaction sees it."""
+    def histories_within(
+        self, connection: psycopg.Connection[Any], tenant: UUID, streams: Sequence[str]
+    ) -> Mapping[str, History]:
+        """Whole streams, as the caller's transaction sees them; a stream without facts is absent."""
 
     async def histories(self, tenant: UUID, streams: Sequence[str]) -> Mapping[str, History]:
         """Whole streams; a stream without facts is absent."""

@@ -150,6 +150,8 @@ class Executor:
             decided, answer = self._decide(cause, known)
             (result,) = await self._store.append([decided])
             settled = self._settle(cause, known, decided, answer, result)
+            if isinstance(settled, Exception):
+                raise settled
             if settled is not None:
                 return settled
         raise _busy(cause)
@@ -188,7 +190,7 @@ class Executor:
         return known.state, known.version
 
     def react_within(
-        self, connection: psycopg.Connection, consumer: str, source: str, owed: Sequence[tuple[Heard, Sequence[Message]]]
+        self, connection: psycopg.Connection[Any], consumer: str, source: str, owed: Sequence[tuple[Heard, Sequence[Message]]]
     ) -> list[Answer]:
         """Execute what heard facts oblige us to, in order, in the transaction of the caller, who commits or rolls back.
 
@@ -200,39 +202,44 @@ class Executor:
             for heard, commands in owed
             for ordinal, command in enumerate(commands)
         ]
-        tenants = {cause.tenant for cause in causes}
-        self._store.lock_within(connection, tenants, {cause.partition for cause in causes})
-        before: dict[tuple[UUID, UUID], Repeated] = {}
-        for tenant in tenants:
-            ids = [cause.command_id for cause in causes if cause.tenant == tenant]
-            found = self._store.find_within(connection, tenant, ids)
-            before.update({(tenant, id_): repeated for id_, repeated in found.items()})
-        known: dict[tuple[UUID, str], Known] = {}
-        return [self._react(connection, cause, known, before.get((cause.tenant, cause.command_id))) for cause in causes]
+        self._store.lock_within(
+            connection, {cause.tenant for cause in causes}, {cause.partition for cause in causes}
+        )
+        stored, known = self._remembered_within(connection, causes)
+        decided: list[Decided] = []
+        answers: list[Answer] = []
+        for cause in causes:
+            repeated = stored.get((cause.tenant, cause.command_id))
+            if repeated is not None:
+                answers.append(_repeated(cause, repeated))
+                continue
+            before = known[cause.tenant, cause.stream]
+            one, answer = self._decide(cause, before)
+            decided.append(one)
+            answers.append(answer)
+            stored[cause.tenant, cause.command_id] = Repeated(one.input, one.outcome)
+            known[cause.tenant, cause.stream] = _moved(cause, before, one, answer.version, before.hash)
+        for result in self._store.append_within(connection, decided):
+            if isinstance(result, Exception):
+                raise result
+            assert isinstance(result, Committed), "what was judged under the lock of its head stands"
+        return answers
 
-    def _react(
-        self,
-        connection: psycopg.Connection,
-        cause: _Cause,
-        states: dict[tuple[UUID, str], Known],
-        repeated: Repeated | None,
-    ) -> Answer:
-        if repeated is not None:
-            return _repeated(cause, repeated)
-        at = (cause.tenant, cause.stream)
-        known = states.get(at)
-        if known is None:
-            history = self._store.history_within(connection, cause.tenant, cause.stream)
-            known = fold(cause.route.decider, cause.route.types, history)
-        decided, answer = self._decide(cause, known)
-        (result,) = self._store.append_within(connection, [decided])
-        if isinstance(result, Exception):
-            raise result
-        if isinstance(result, Repeated):
-            return _repeated(cause, result)
-        assert isinstance(result, Committed), "the stream moved under the lock of its head"
-        states[at] = _moved(cause, known, decided, result)
-        return answer
+    def _remembered_within(
+        self, connection: psycopg.Connection[Any], causes: Sequence[_Cause]
+    ) -> tuple[dict[tuple[UUID, UUID], Repeated], dict[tuple[UUID, str], Known]]:
+        """Under the locks: the answers given before, and the states of the streams, one question a tenant."""
+        stored: dict[tuple[UUID, UUID], Repeated] = {}
+        known: dict[tuple[UUID, str], Known] = {}
+        for tenant in {cause.tenant for cause in causes}:
+            own = [cause for cause in causes if cause.tenant == tenant]
+            found = self._store.find_within(connection, tenant, [cause.command_id for cause in own])
+            stored.update({(tenant, id_): repeated for id_, repeated in found.items()})
+            routes = {cause.stream: cause.route for cause in own}
+            histories = self._store.histories_within(connection, tenant, list(routes))
+            for stream, route in routes.items():
+                known[tenant, stream] = fold(route.decider, route.types, histories.get(stream, NO_HISTORY))
+        return stored, known
 
     async def _load(self, cause: _Cause) -> Known:
         history = await self._store.history(cause.tenant, cause.stream)
@@ -274,7 +281,7 @@ class Executor:
         self, cause: _Cause, known: Known, decided: Decided, answer: Answer, result: Result
     ) -> Answer | Exception | None:
         if isinstance(result, Committed):
-            self._states.put(cause.tenant, cause.stream, _moved(cause, known, decided, result))
+            self._states.put(cause.tenant, cause.stream, _moved(cause, known, decided, result.version, result.hash))
             return answer
         if isinstance(result, Conflicted):
             self._states.forget(cause.tenant, cause.stream)
@@ -422,11 +429,11 @@ def _advance(streams: dict[tuple[UUID, str], deque[tuple[int, _Cause]]], cause: 
         del streams[cause.tenant, cause.stream]
 
 
-def _moved(cause: _Cause, known: Known, decided: Decided, committed: Committed) -> Known:
+def _moved(cause: _Cause, known: Known, decided: Decided, version: int, hash_: bytes) -> Known:
     state, evolve = known.state, cause.route.decider.evolve
     for fact in decided.facts:
         state = evolve(state, fact.message)
-    return Known(state, committed.version, committed.hash)
+    return Known(state, version, hash_)
 
 
 def _repeated(cause: _Cause, repeated: Repeated) -> Answer:

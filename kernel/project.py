@@ -49,6 +49,10 @@ class Delete:
     key: Row
 
 
+class RowExists(LookupError):  # noqa: N818 - named for what is wrong.
+    """A row that was to be inserted is there already: another caller has written it."""
+
+
 RowChange: TypeAlias = Insert | Update | Delete
 Project: TypeAlias = Callable[[Heard], Iterable[RowChange]]
 
@@ -231,8 +235,8 @@ def apply_in_memory(
         present = rows.setdefault(name, {})
         for key, change in by_key.items():
             if (change.deletes or change.columns) and (key in present) is not (change.deletes or not change.inserts):
-                message = f"{name}: the row {key} {'exists' if key in present else 'does not exist'}"
-                raise LookupError(message)
+                message = f"{name}: the row {key} {'exists already' if key in present else 'does not exist'}"
+                raise RowExists(message) if key in present else LookupError(message)
     for name, by_key in net.items():
         present = rows[name]
         for key, change in by_key.items():

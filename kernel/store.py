@@ -152,12 +152,14 @@ class PostgresStore:
         cursor.execute(sql.FIND_COMMANDS, [[tenant] * len(command_ids), list(command_ids)])
         return {id_: repeated for (_tenant, id_), repeated in sql.stored(cursor).items()}
 
-    def history_within(self, connection: psycopg.Connection[Any], tenant: UUID, stream: str) -> History:
-        """A whole stream, as the caller's transaction sees it."""
+    def histories_within(
+        self, connection: psycopg.Connection[Any], tenant: UUID, streams: Sequence[str]
+    ) -> Mapping[str, History]:
+        """Whole streams, as the caller's transaction sees them."""
         cursor = connection.cursor(binary=True)
-        facts = cursor.execute(_HISTORY, [tenant, [stream]]).fetchall()
-        last = cursor.execute(_LAST, [[stream], tenant]).fetchall()
-        return self._histories(facts, last).get(stream, NO_HISTORY)
+        facts = cursor.execute(_HISTORY, [tenant, list(streams)]).fetchall()
+        last = cursor.execute(_LAST, [list(streams), tenant]).fetchall()
+        return self._histories(facts, last)
 
     def append_within(self, connection: psycopg.Connection[Any], decided: Sequence[Decided]) -> list[Result]:
         """Record commands in the caller's transaction; an id that is taken, or a stream that moved, stands as result."""
