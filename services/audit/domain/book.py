@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
 from google.protobuf.message import Message
+
 from recoup.accounts.v1 import events_pb2 as facts
 from recoup.accounts.v1.commands_pb2 import Shortcoming
 from recoup.accounts.v1.state_pb2 import AccountPhase, AccountState, Dispute, Hold, LedgerEntry, Payment
 from recoup.accounts.v1.terms_pb2 import Buckets, PlacedDocument
-
 from services.audit.domain import ledger
 
 Placement: TypeAlias = facts.AccountPlaced | facts.PlacementQuarantined | facts.PlacementCompleted
@@ -64,6 +64,11 @@ class AccountBook:
     paid_in_full_date: str | None = None
     closing: facts.AccountClosed | None = None
     findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def placed(self) -> bool:
+        """Whether there is an account: before its placement there is none."""
+        return self.placement is not None
 
     def state(self) -> AccountState:
         """The public form; an account that was not placed has none."""

@@ -7,11 +7,11 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.protobuf.message import Message
+
 from recoup.accounts.v1 import events_pb2 as facts
 from recoup.accounts.v1 import words_pb2 as words
 from recoup.accounts.v1.commands_pb2 import Contract
 from recoup.accounts.v1.terms_pb2 import AccountTerms
-
 from services.audit.domain import citations, ledger
 from services.audit.domain.amounts import listed, money, spread
 from services.audit.domain.book import UnknownFact
@@ -94,7 +94,8 @@ def _payment_posted(fact: facts.PaymentPosted, actor: str, currency: str) -> Tel
 def _payment_returned(fact: facts.PaymentReturned, actor: str, currency: str) -> Telling:
     text = (
         f"{actor} took back payment {short(fact.payment_id)} of {money(fact.amount_minor, currency)}, "
-        f"because its money came back with code {fact.return_code}, effective {fact.effective_date}. {_again(fact, currency)}"
+        f"because its money came back with code {fact.return_code}, effective {fact.effective_date}. "
+        f"{_again(fact, currency)}"
     )
     return Telling(text, f"the bank's return code {fact.return_code}")
 

@@ -17,7 +17,7 @@ from services.audit.domain.entry import Entry
 
 NONE: Final = -1
 """The number of an empty partition's head."""
-_FIRST_PREVIOUS: Final = bytes(32)
+FIRST_PREVIOUS: Final = bytes(32)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -124,18 +124,19 @@ class Inspector:
         hash_ = record_hash(entry)
         if hash_ != entry.hash:
             yield "its payload or its metadata were changed: they do not give the hash that was kept when it was heard"
-        elif entry.number == self._head.number + 1 and entry.chain != _chain_next(self._head.chain, hash_):
+        elif entry.number == self._head.number + 1 and entry.chain != chain_next(self._head.chain, hash_):
             yield "the chain does not hold here: this record or its chain is not what was recorded"
 
     def _stream(self, entry: Entry) -> Iterator[str]:
-        version, hash_ = self._streams.get((entry.tenant, entry.stream), (0, _FIRST_PREVIOUS))
+        version, hash_ = self._streams.get((entry.tenant, entry.stream), (0, FIRST_PREVIOUS))
         if entry.version != version + 1:
             yield f"its stream goes from version {version} to {entry.version}"
         elif entry.previous != hash_:
             yield f"it does not follow version {version} of its stream: the hash of that record is another one"
 
 
-def _chain_next(chain: bytes, hash_: bytes) -> bytes:
+def chain_next(chain: bytes, hash_: bytes) -> bytes:
+    """The chain after one more record."""
     return sha256(b"\x02" + chain + hash_).digest()
 
 

@@ -1,0 +1,260 @@
+"""The questions that audit answers over gRPC, each from its own store and with its own reading of the facts.
+
+The credential says whose cases one sees: an agency's own people all of the agency's, a client those that it placed.
+What concerns the whole log is for the agency alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, TypeAlias
+from uuid import UUID
+
+import grpc.aio
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from kernel.canonical import canonical_json
+from kernel.decider import Fault
+from kernel.execute import Incomplete, Unavailable, Unknown
+from kernel.judge import Position as OwnerPosition
+from kernel.rpc import current_call
+from kernel.tenancy import Caller, Forbidden
+from recoup.accounts.v1.state_pb2 import AccountState
+from recoup.audit.v1 import service_pb2 as messages
+from recoup.audit.v1 import service_pb2_grpc as grpc_service
+from services.audit.domain.account import FactBytes, fold_account
+from services.audit.domain.book import AccountBook
+from services.audit.domain.compare import differences
+from services.audit.domain.entry import known_at
+from services.audit.domain.story import tell
+from services.audit.owner import Owners
+from services.audit.verification import verify
+from services.audit.views import SOURCE_OF_ACCOUNTS, Case, Progress, Views
+
+COMPARISONS_AT_ONCE: Final = 32
+
+Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+
+
+class AuditServicer(grpc_service.AuditServiceServicer):
+    """Answers AuditService."""
+
+    def __init__(self, views: Views, owners: Owners) -> None:
+        """`views` reads audit's store, `owners` asks the services that it hears."""
+        self._views, self._owners = views, owners
+
+    async def GetCase(self, request: messages.GetCaseRequest, _context: Context) -> messages.GetCaseResponse:  # noqa: N802 - the contract's name, here and below.
+        """One case as of an instant, recorded and effective."""
+        caller, account_id = current_call().caller, _account_id(request)
+        recorded, occurred = _instant(request, "recorded_until"), _instant(request, "occurred_until")
+        case = await self._views.case(caller, account_id)
+        book = _book(case, recorded, occurred)
+        state = _visible(book, caller, account_id).state()
+        heads = await self._heads(case.progress)
+        final = await self._is_final(caller, case, recorded, heads)
+        return messages.GetCaseResponse(
+            account=state,
+            canonical_json=canonical_json(state),
+            positions=_positions(case.progress, heads),
+            not_final=not final,
+            findings=map(str, book.findings),
+        )
+
+    async def TellStory(self, request: messages.TellStoryRequest, _context: Context) -> messages.TellStoryResponse:  # noqa: N802
+        """One case as sentences, with what stands on other streams and concerns it."""
+        caller, account_id = current_call().caller, _account_id(request)
+        recorded, occurred = _instant(request, "recorded_until"), _instant(request, "occurred_until")
+        case = await self._views.case(caller, account_id)
+        _visible(_book(case, recorded, occurred), caller, account_id)
+        mentioning = await self._views.mentioning(caller, account_id)
+        told = known_at([*case.entries, *mentioning], recorded, occurred)
+        return messages.TellStoryResponse(sentences=tell(told))
+
+    async def CompareCase(  # noqa: N802
+        self, request: messages.CompareCaseRequest, _context: Context
+    ) -> messages.CompareCaseResponse:
+        """Audit's account of a case against the owner's, at the version that audit has."""
+        caller, account_id = current_call().caller, _account_id(request)
+        case = await self._views.case(caller, account_id)
+        book = fold_account((entry.version, entry.type, entry.payload) for entry in case.entries)
+        if not book.placed:
+            return await self._compare_unheard(caller, account_id)
+        return await self._compare(caller, str(account_id), _visible(book, caller, account_id))
+
+    async def CompareAll(  # noqa: N802
+        self, _request: messages.CompareAllRequest, _context: Context
+    ) -> AsyncIterator[messages.CompareAllResponse]:
+        """Every case that the caller may see against the owner's state, page by page."""
+        caller = current_call().caller
+        async for page in self._views.cases(caller):
+            books = [(account_id, book) for account_id, book in _books(page) if _may_see(caller, book)]
+            compared: list[messages.CompareCaseResponse] = []
+            for first in range(0, len(books), COMPARISONS_AT_ONCE):
+                some = books[first : first + COMPARISONS_AT_ONCE]
+                compared += await asyncio.gather(*(self._compare(caller, *each) for each in some))
+            if compared:
+                yield messages.CompareAllResponse(cases=compared)
+
+    async def VerifyLog(  # noqa: N802
+        self, _request: messages.VerifyLogRequest, _context: Context
+    ) -> messages.VerifyLogResponse:
+        """Every hash and chain computed again; Unavailable when an owner does not say where its log ends."""
+        report = await verify(self._views, self._owners, _agency())
+        return messages.VerifyLogResponse(
+            records=report.records,
+            partitions=report.partitions,
+            streams=len(report.streams),
+            breaches=[messages.Breach(**breach._asdict()) for breach in report.breaches],
+        )
+
+    async def GetProgress(  # noqa: N802
+        self, _request: messages.GetProgressRequest, _context: Context
+    ) -> messages.GetProgressResponse:
+        """How far every partition was heard, and how far its owner is."""
+        progress = await self._views.progress(_agency())
+        return messages.GetProgressResponse(positions=_positions(progress, await self._heads(progress)))
+
+    async def CountFacts(  # noqa: N802
+        self, _request: messages.CountFactsRequest, _context: Context
+    ) -> messages.CountFactsResponse:
+        """How many facts of each type the agency has."""
+        return messages.CountFactsResponse(counts=await self._views.counts(_agency()))
+
+    async def _compare(self, caller: Caller, account_id: str, book: AccountBook) -> messages.CompareCaseResponse:
+        ours = book.state()
+        owner = await self._owners.account(caller, account_id, book.version)
+        return _compared(account_id, owner, ours, book)
+
+    async def _compare_unheard(self, caller: Caller, account_id: UUID) -> messages.CompareCaseResponse:
+        """What audit has not heard of differs as a whole from what its owner knows; unknown to both is unknown."""
+        owner = await self._owners.account(caller, str(account_id), None)
+        if owner is None:
+            raise _unknown(account_id)
+        return _compared(str(account_id), owner, None, AccountBook())
+
+    async def _heads(self, progress: Sequence[Progress]) -> Mapping[str, Mapping[int, OwnerPosition]]:
+        """The owners' heads; those of an owner that is away are missing, and audit answers without it."""
+        found: dict[str, Mapping[int, OwnerPosition]] = {}
+        for source in {each.source for each in progress}:
+            try:
+                found[source] = await self._owners.heads(source)
+            except Unavailable:
+                found[source] = {}
+        return found
+
+    async def _is_final(
+        self,
+        caller: Caller,
+        case: Case,
+        recorded_until: datetime | None,
+        heads: Mapping[str, Mapping[int, OwnerPosition]],
+    ) -> bool:
+        """Whether nothing can arrive any more that belongs into the answer.
+
+        Within a partition no record is earlier than the one before it. So a later record that was heard proves it;
+        else the owner is asked which number was the last by then, and whether audit has heard that one.
+        """
+        (mine,) = [each for each in case.progress if _holds(each, case)]
+        if recorded_until is None:
+            head = heads[mine.source].get(mine.partition)
+            return head is not None and head.last <= mine.head.number
+        last = await self._views.last_instant(caller, mine)
+        if last is not None and last > recorded_until:
+            return True
+        account_id = case.entries[0].stream.partition("-")[2]
+        number = await self._owners.final_number(caller, account_id, recorded_until, mine.partition)
+        return number is not None and number <= mine.head.number
+
+
+def _holds(progress: Progress, case: Case) -> bool:
+    return progress.source == SOURCE_OF_ACCOUNTS and progress.partition == case.entries[0].partition
+
+
+def _agency() -> Caller:
+    caller = current_call().caller
+    if caller.client is not None:
+        message = "what concerns the whole log is for the agency's own people, not for one client"
+        raise Forbidden(message)
+    return caller
+
+
+def _account_id(
+    request: messages.GetCaseRequest | messages.TellStoryRequest | messages.CompareCaseRequest,
+) -> UUID:
+    try:
+        return UUID(request.account_id)
+    except ValueError:
+        fault = Fault("/account_id", "invalid_id", "must be the account's id, a UUID")
+        raise Incomplete([fault]) from None
+
+
+def _instant(request: messages.GetCaseRequest | messages.TellStoryRequest, name: str) -> datetime | None:
+    if not request.HasField(name):
+        return None
+    timestamp: Timestamp = getattr(request, name)
+    try:
+        return timestamp.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        fault = Fault(f"/{name}", "invalid_instant", "must be an instant from the year 1 to the year 9999")
+        raise Incomplete([fault]) from None
+
+
+def _book(case: Case, recorded_until: datetime | None, occurred_until: datetime | None) -> AccountBook:
+    known = known_at(case.entries, recorded_until, occurred_until)
+    facts = ((entry.version, entry.type, entry.payload) for entry in known)
+    return fold_account(facts, checking=occurred_until is None)
+
+
+def _books(page: Iterable[tuple[str, Sequence[FactBytes]]]) -> list[tuple[str, AccountBook]]:
+    return [(account_id, fold_account(facts)) for account_id, facts in page]
+
+
+def _may_see(caller: Caller, book: AccountBook) -> bool:
+    return book.placement is not None and caller.client in (None, book.placement.client_id)
+
+
+def _visible(book: AccountBook, caller: Caller, account_id: UUID) -> AccountBook:
+    """The book, if the caller may see it; another client's case is as unknown as one that does not exist."""
+    if not _may_see(caller, book):
+        raise _unknown(account_id)
+    return book
+
+
+def _unknown(account_id: UUID) -> Unknown:
+    return Unknown(f"audit has heard of no account {account_id}, as of the instants asked about")
+
+
+def _compared(
+    account_id: str, owner: AccountState | None, ours: AccountState | None, book: AccountBook
+) -> messages.CompareCaseResponse:
+    same = owner is not None and ours is not None and canonical_json(owner) == canonical_json(ours)
+    found = [] if same else differences(_or_empty(owner), _or_empty(ours))
+    return messages.CompareCaseResponse(
+        account_id=account_id,
+        equal=same,
+        differences=[messages.Difference(**difference._asdict()) for difference in found],
+        version=book.version,
+        findings=map(str, book.findings),
+    )
+
+
+def _or_empty(state: Message | None) -> Message:
+    return AccountState() if state is None else state
+
+
+def _positions(
+    progress: Iterable[Progress], heads: Mapping[str, Mapping[int, OwnerPosition]]
+) -> list[messages.Position]:
+    return [
+        messages.Position(
+            source=each.source,
+            partition=each.partition,
+            number=each.head.number,
+            owner_number=head.last if (head := heads[each.source].get(each.partition)) else -1,
+            halted=each.halted,
+        )
+        for each in progress
+    ]

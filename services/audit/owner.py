@@ -1,0 +1,81 @@
+"""What audit asks of the services it hears: where their logs end, how an account stands with them, when it is final."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+import grpc
+
+from kernel.dial import CallFailed, Peer
+from kernel.execute import StartRefused, Unavailable
+from kernel.judge import Position
+from kernel.log_client import LogClient
+from kernel.log_service import SCOPE as LOG_SCOPE
+from kernel.tenancy import Caller, service_caller
+from recoup.accounts.v1.service_pb2 import GetAccountRequest
+from recoup.accounts.v1.service_pb2_grpc import AccountsServiceStub
+from recoup.accounts.v1.state_pb2 import AccountState
+
+ACCOUNT_SECONDS_MAX: Final = 5.0
+_AWAY: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED)
+
+
+class Owners:
+    """The services that own what audit keeps copies of."""
+
+    def __init__(self, peers: Mapping[str, Peer]) -> None:
+        """`peers` by service; accounts is one of them."""
+        if "accounts" not in peers:
+            message = "audit compares with accounts: RECOUP_OWNERS must say where it is, as accounts=host:port"
+            raise StartRefused(message)
+        caller = service_caller("audit", LOG_SCOPE)
+        self._logs = {name: LogClient(peer, caller) for name, peer in peers.items()}
+        self._accounts = peers["accounts"]
+        self._stub = AccountsServiceStub(self._accounts.channel)
+
+    async def heads(self, source: str) -> Mapping[int, Position]:
+        """Where a source's partitions end now; Unavailable when it does not say so."""
+        if source not in self._logs:
+            message = f"the address of {source} is not known: RECOUP_OWNERS does not name it"
+            raise Unavailable(message)
+        try:
+            return await self._logs[source].read_heads()
+        except CallFailed as failed:
+            raise _unavailable(source, failed) from failed
+
+    async def account(self, caller: Caller, account_id: str, version: int | None) -> AccountState | None:
+        """The owner's state at a version, the newest for None; None where the owner knows no such account."""
+        request = GetAccountRequest(account_id=account_id)
+        if version is not None:
+            request.at_version = version
+        try:
+            answer = await self._accounts.ask(self._stub.GetAccount, request, caller, seconds=ACCOUNT_SECONDS_MAX)
+        except CallFailed as failed:
+            if failed.code is grpc.StatusCode.NOT_FOUND:
+                return None
+            raise _unavailable("accounts", failed) from failed
+        return answer.account
+
+    async def final_number(self, caller: Caller, account_id: str, instant: datetime, partition: int) -> int | None:
+        """The last number of a partition that was recorded by an instant; None while an earlier record can still come.
+
+        The owner answers a question as of an instant only once that instant is over for every writer.
+        """
+        request = GetAccountRequest(account_id=account_id)
+        request.as_of.FromDatetime(instant)
+        try:
+            answer = await self._accounts.ask(self._stub.GetAccount, request, caller, seconds=ACCOUNT_SECONDS_MAX)
+        except CallFailed:
+            return None
+        numbers = answer.cut.numbers
+        return numbers[partition] if partition < len(numbers) else None
+
+
+def _unavailable(source: str, failed: CallFailed) -> Exception:
+    """A service that is away is Unavailable; one that refuses says something that we must not hide."""
+    if failed.code not in _AWAY:
+        return failed
+    message = f"{source}, which audit compares with, cannot be reached: {failed}"
+    return Unavailable(message)
