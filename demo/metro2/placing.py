@@ -148,7 +148,7 @@ def _debt(tradeline: Tradeline, product: words.ProductType, calendar: Calendar) 
     )
     if tradeline.first_delinquency is not None:
         debt.contract_kind = _contract_kind(tradeline, product)
-    if charged_off is not None and tradeline.charge_off_amount:
+    if tradeline.status == layout.CHARGED_OFF:
         debt.charge_off_balance_minor = tradeline.charge_off_amount * MINOR_PER_DOLLAR
     if tradeline.last_payment is not None and tradeline.actual_payment:
         debt.last_payment_amount_minor = tradeline.actual_payment * MINOR_PER_DOLLAR
