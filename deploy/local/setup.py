@@ -29,6 +29,9 @@ REQUIREMENTS: Final = ROOT / "requirements" / "dev.txt"
 GENERATED: Final = ROOT / "gen"
 PROTO: Final = ROOT / "proto"
 VENDORED_PROTO: Final = ROOT / "third_party" / "proto"
+SAMPLE_PROTO: Final = ROOT / "tests" / "kernel" / "proto"
+"""The contracts of the sample service that the kernel's tests and benchmarks run."""
+CONTRACTS_STAMP: Final = GENERATED / "recoup.stamp"
 PYTHON_VERSION_MIN: Final = (3, 11)
 COMMAND: Final = """#!{python}
 import sys
@@ -51,8 +54,17 @@ def set_up() -> None:
 
 def make_contracts() -> None:
     """Generate the Python of every contract in proto/ into gen/, when one has changed."""
-    made_from = _digest([*sorted(PROTO.rglob("*.proto")), *sorted(VENDORED_PROTO.rglob("*.proto")), REQUIREMENTS])
-    _step("contracts in gen", GENERATED / "recoup.stamp", made_from, _generate)
+    _step("contracts in gen", CONTRACTS_STAMP, _contracts_digest(), _generate)
+
+
+def contracts_are_current() -> bool:
+    """Whether gen/ was generated from proto/ as it is."""
+    return CONTRACTS_STAMP.exists() and CONTRACTS_STAMP.read_text() == _contracts_digest()
+
+
+def _contracts_digest() -> str:
+    roots = (PROTO, SAMPLE_PROTO, VENDORED_PROTO)
+    return _digest([*(file for root in roots for file in sorted(root.rglob("*.proto"))), REQUIREMENTS])
 
 
 def _require_machine() -> None:
@@ -87,8 +99,9 @@ def _generate() -> None:
     GENERATED.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=GENERATED.parent, prefix=".gen-") as folder:
         outputs = [f"--{kind}_out={folder}" for kind in ("python", "pyi", "grpc_python", "mypy_grpc")]
-        files = [str(file) for file in sorted(PROTO.rglob("*.proto"))]
-        _run([str(PYTHON), "-m", "grpc_tools.protoc", f"-I{PROTO}", f"-I{VENDORED_PROTO}", *outputs, *files])
+        files = [str(file) for root in (PROTO, SAMPLE_PROTO) for file in sorted(root.rglob("*.proto"))]
+        roots = [f"-I{root}" for root in (PROTO, SAMPLE_PROTO, VENDORED_PROTO)]
+        _run([str(PYTHON), "-m", "grpc_tools.protoc", *roots, *outputs, *files])
         made = Path(folder)
         for old in GENERATED.rglob("*_pb2*.py*"):
             if old.parent.name != "__pycache__" and not (made / old.relative_to(GENERATED)).exists():
