@@ -154,7 +154,6 @@ def _consumer(broker: str) -> KafkaConsumer:
         auto_offset_reset="earliest",
         request_timeout_ms=REQUEST_MILLISECONDS_MAX,
         bootstrap_timeout_ms=CONNECT_MILLISECONDS_MAX,
-        default_api_timeout_ms=REQUEST_MILLISECONDS_MAX,
         metrics_enabled=False,
     )
 
