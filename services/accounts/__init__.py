@@ -1,0 +1,1 @@
+"""Accounts: clients, placements, persons, ledgers, disputes and holds."""

@@ -1,0 +1,125 @@
+"""What the facts of an account come to: frozen values that evolve replaces and nobody changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from recoup.accounts.v1 import state_pb2 as states
+from recoup.accounts.v1 import words_pb2 as words
+from recoup.accounts.v1.commands_pb2 import Shortcoming
+from recoup.accounts.v1.events_pb2 import HoldPlaced
+from recoup.accounts.v1.terms_pb2 import AccountTerms, ContractTerms, Debtor, PlacedDocument
+
+from services.accounts.domain.ledger import NOTHING, Amounts
+
+
+class Entry(NamedTuple):
+    """One posting of the ledger."""
+
+    version: int
+    type: str
+    effective_date: str
+    difference: Amounts
+    overpaid_difference: int
+    reference: str
+
+
+class Payment(NamedTuple):
+    """A payment and what became of it. While it stands, its amount = applied + overpaid + refunded."""
+
+    payment_id: str
+    reference: str
+    payee: words.Payee
+    amount: int
+    effective_date: str
+    instrument: words.Instrument
+    policy: words.AllocationPolicy
+    applied: Amounts
+    overpaid: int
+    refunded: int = 0
+    returned: bool = False
+
+
+class Hold(NamedTuple):
+    """A hold as its fact says it. A released one is remembered, so that the same hold is never placed twice."""
+
+    placed: HoldPlaced
+    released: bool = False
+
+
+class Dispute(NamedTuple):
+    """A dispute and what became of it."""
+
+    dispute_id: str
+    person_id: str
+    reason: words.DisputeReason
+    received_date: str
+    in_writing: bool
+    portion: int | None
+    document_id: str
+    verification_document_id: str = ""
+    verification_sent_date: str = ""
+    outcome: words.DisputeOutcome = words.DISPUTE_OUTCOME_UNSPECIFIED
+    closed_date: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended."""
+        return self.outcome == words.DISPUTE_OUTCOME_UNSPECIFIED
+
+
+Content = tuple[object, ...]
+"""What a transaction said, for telling a repetition from a contradiction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account. The messages inside are shared with the facts and must not be changed."""
+
+    account_id: str = ""
+    version: int = 0
+    phase: states.AccountPhase = states.ACCOUNT_PHASE_UNSPECIFIED
+    terms: AccountTerms = field(default_factory=AccountTerms)
+    debtors: tuple[Debtor, ...] = ()
+    contract: ContractTerms = field(default_factory=ContractTerms)
+    digests: tuple[str, ...] = ()
+    shortcomings: tuple[Shortcoming, ...] = ()
+    balance: Amounts = NOTHING
+    overpaid: int = 0
+    ledger: tuple[Entry, ...] = ()
+    payments: Mapping[str, Payment] = field(default_factory=dict)
+    transactions: Mapping[str, Content] = field(default_factory=dict)
+    holds: Mapping[str, Hold] = field(default_factory=dict)
+    disputes: Mapping[str, Dispute] = field(default_factory=dict)
+    documents: tuple[PlacedDocument, ...] = ()
+    paid_in_full_date: str = ""
+    close_code: words.CloseCode = words.CLOSE_CODE_UNSPECIFIED
+    closed_date: str = ""
+
+    @property
+    def placed(self) -> bool:
+        """Whether the account exists."""
+        return self.phase != states.ACCOUNT_PHASE_UNSPECIFIED
+
+    @property
+    def closed(self) -> bool:
+        """Whether the agency's work has ended."""
+        return self.phase == states.ACCOUNT_PHASE_CLOSED
+
+    @property
+    def client_id(self) -> str:
+        """The client that placed it."""
+        return self.terms.client_id
+
+    def owes(self, person_id: str) -> bool:
+        """Whether the person is one of its debtors."""
+        return any(debtor.person_id == person_id for debtor in self.debtors)
+
+    def has_document(self, document_id: str) -> bool:
+        """Whether a document is attached under this id."""
+        return any(document.document_id == document_id for document in self.documents)
+
+
+NO_ACCOUNT: Final = Account()
