@@ -148,8 +148,14 @@ def _combined(change: RowChange, before: _Net | None) -> _Net:
     raise LookupError(message)
 
 
-def statements(changes: Iterable[RowChange], tables: Tables) -> list[Statement]:
-    """The SQL that applies a batch of changes: deletions first, then insertions, then updates, each as one array statement."""
+def statements(
+    changes: Iterable[RowChange], tables: Tables, names: Mapping[str, str] | None = None
+) -> list[Statement]:
+    """The SQL that applies a batch of changes: deletions, then insertions, then updates, each one array statement.
+
+    `names` says what tables are called, where they are not yet called what the changes call them.
+    """
+    named = names or {}
     deletes: dict[str, list[Key]] = {}
     writes: dict[tuple[str, bool, tuple[str, ...]], list[tuple[Key, Row]]] = {}
     for name, rows in merge(changes, tables).items():
@@ -158,11 +164,11 @@ def statements(changes: Iterable[RowChange], tables: Tables) -> list[Statement]:
                 deletes.setdefault(name, []).append(key)
             if net.columns:
                 writes.setdefault((name, net.inserts, tuple(net.columns)), []).append((key, net.columns))
-    found = [_delete(name, tables[name], keys) for name, keys in deletes.items()]
+    found = [_delete(named.get(name, name), tables[name], keys) for name, keys in deletes.items()]
     for inserting in (True, False):
         for (name, inserts, columns), group in writes.items():
             if inserts is inserting:
-                found.append((_insert if inserts else _update)(name, tables[name], columns, group))
+                found.append((_insert if inserts else _update)(named.get(name, name), tables[name], columns, group))
     return found
 
 

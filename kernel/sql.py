@@ -32,6 +32,9 @@ RECORD_COLUMNS: Final = (
     "partition, number, chain, tenant, stream, version, event_id, type, occurred_at, recorded_at, actor, command_id,"
     " correlation_id, accounts, previous, payload"
 )
+READ_PAGE: Final = (
+    f"SELECT {RECORD_COLUMNS} FROM log.events WHERE partition = %b AND number BETWEEN %b AND %b ORDER BY number"  # noqa: S608
+)
 
 _INSERT_EVENTS: Final = (
     f"INSERT INTO log.events ({RECORD_COLUMNS}) SELECT partition, number, chain, tenant, stream, version, event_id,"  # noqa: S608 - constants.

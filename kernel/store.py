@@ -56,10 +56,6 @@ _STREAM = (
     f"SELECT {sql.RECORD_COLUMNS} FROM log.events WHERE tenant = %b AND stream = %s AND version > %b"  # noqa: S608
     " AND (%t::timestamptz IS NULL OR recorded_at <= %t) ORDER BY version"
 )
-_PAGE = (
-    f"SELECT {sql.RECORD_COLUMNS} FROM log.events WHERE partition = %b AND number BETWEEN %b AND %b"  # noqa: S608
-    " ORDER BY number"
-)
 _HEADS = "SELECT partition, number, chain, recorded_at FROM log.heads ORDER BY partition"
 
 
@@ -212,7 +208,7 @@ class PostgresStore:
         while from_number <= to_number:
             until = min(from_number + PAGE_RECORDS_MAX - 1, to_number)
             async with _reading(self._reader, None) as cursor:
-                await cursor.execute(_PAGE, [partition, from_number, until])
+                await cursor.execute(sql.READ_PAGE, [partition, from_number, until])
                 page = [sql.record_of(self._log_id, row) async for row in cursor]
             if not page:
                 return
