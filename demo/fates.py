@@ -277,4 +277,4 @@ def _dispute(case: Case, day: date, reason: str, portion_minor: int | None = Non
 
 
 def _close(day: date, code: str) -> Call:
-    return Call(day, "closing", {"code": code, "closed_date": day.isoformat()})
+    return Call(day, "close", {"code": code, "closed_date": day.isoformat()})

@@ -15,7 +15,7 @@ TODAY = date(2026, 11, 24)
 
 
 def case(seed: object = 1) -> Case:
-    chance = random.Random(str(seed))
+    chance = random.Random(str(seed))  # noqa: S311 - chance, not a secret.
     return Case("REF-1", "USD", 123_456, 100_000, 2_500, "person", TODAY - timedelta(days=90), TODAY, chance)
 
 
