@@ -130,6 +130,13 @@ class Ear:
             "data": str(folder),
         }
         self._folder = folder
+        self._workers: list[subprocess.Popen[bytes]] = []
+
+    def stop(self) -> None:
+        """End the workers that still run, at once."""
+        for worker in self._workers:
+            worker.kill()
+            worker.wait()
 
     def start(self) -> subprocess.Popen[bytes]:
         """A worker process."""
@@ -137,7 +144,8 @@ class Ear:
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         command = [sys.executable, "-m", "tests.kernel.ear", json.dumps(self.settings)]
         with (self._folder / "worker.log").open("ab") as output:
-            return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
+            self._workers.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output))
+        return self._workers[-1]
 
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.database.admin_url) as connection:
