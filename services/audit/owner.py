@@ -43,7 +43,7 @@ class Owners:
         try:
             return await self._logs[source].read_heads()
         except CallFailed as failed:
-            raise _unavailable(source, failed) from failed
+            raise _unavailable(failed, source) from failed
 
     async def account(self, caller: Caller, account_id: str, version: int | None) -> AccountState | None:
         """The owner's state at a version, the newest for None; None where the owner knows no such account."""
@@ -55,7 +55,7 @@ class Owners:
         except CallFailed as failed:
             if failed.code is grpc.StatusCode.NOT_FOUND:
                 return None
-            raise _unavailable("accounts", failed) from failed
+            raise _unavailable(failed, "accounts") from failed
         return answer.account
 
     async def final_number(self, caller: Caller, account_id: str, instant: datetime, partition: int) -> int | None:
@@ -73,7 +73,7 @@ class Owners:
         return numbers[partition] if partition < len(numbers) else None
 
 
-def _unavailable(source: str, failed: CallFailed) -> Exception:
+def _unavailable(failed: CallFailed, source: str) -> Exception:
     """A service that is away is Unavailable; one that refuses says something that we must not hide."""
     if failed.code not in _AWAY:
         return failed

@@ -114,7 +114,8 @@ def _adjusted(book: AccountBook, fact: facts.BalanceAdjusted) -> None:
 
 def _paid_in_full(book: AccountBook, fact: facts.AccountPaidInFull) -> None:
     book.expect(fact, "/balance_total_minor", 0, sum(book.balance))
-    book.paid_in_full_date = fact.paid_date
+    if not sum(book.balance):
+        book.paid_in_full_date = fact.paid_date
 
 
 def _dispute_opened(book: AccountBook, fact: facts.DisputeOpened) -> None:

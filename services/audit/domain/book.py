@@ -113,6 +113,8 @@ class AccountBook:
     def _post(self, fact: Message, difference: ledger.Amounts, overpaid_minor: int, date: str, reference: str) -> None:
         self.balance = ledger.added(self.balance, difference)
         self.overpaid += overpaid_minor
+        if sum(self.balance):
+            self.paid_in_full_date = None
         entry = LedgerEntry(
             version=self.version,
             type=fact.DESCRIPTOR.full_name,

@@ -161,7 +161,7 @@ def _hold_placed(fact: facts.HoldPlaced, actor: str, _currency: str) -> Telling:
 
 def _hold_released(fact: facts.HoldReleased, actor: str, _currency: str) -> Telling:
     reach = f" on every account of person {short(fact.person_id)}" if fact.HasField("person_id") else ""
-    return Telling(f"{actor} released hold {short(fact.hold_id)}{reach}, because: {fact.reason}.")
+    return Telling(f"{actor} released hold {short(fact.hold_id)}{reach}, because: {_words(fact.reason)}.")
 
 
 def _document_attached(fact: facts.DocumentAttached, actor: str, _currency: str) -> Telling:
@@ -212,19 +212,19 @@ def _person_hold_placed(fact: facts.PersonHoldPlaced, actor: str, _currency: str
 
 def _person_hold_released(fact: facts.PersonHoldReleased, actor: str, _currency: str) -> Telling:
     reach = f"every account of person {short(fact.person_id)} ({len(fact.account_ids)} at that moment)"
-    return Telling(f"{actor} released hold {short(fact.hold_id)} on {reach}, because: {fact.reason}.")
+    return Telling(f"{actor} released hold {short(fact.hold_id)} on {reach}, because: {_words(fact.reason)}.")
 
 
 def _persons_linked(fact: facts.PersonsLinked, actor: str, _currency: str) -> Telling:
-    return Telling(f"{actor} said that {_two(fact)} are the same, because: {fact.reason}.")
+    return Telling(f"{actor} said that {_two(fact)} are the same, because: {_words(fact.reason)}.")
 
 
 def _persons_unlinked(fact: facts.PersonsUnlinked, actor: str, _currency: str) -> Telling:
-    return Telling(f"{actor} took back that {_two(fact)} are the same, because: {fact.reason}.")
+    return Telling(f"{actor} took back that {_two(fact)} are the same, because: {_words(fact.reason)}.")
 
 
 def _person_erased(fact: facts.PersonErased, actor: str, _currency: str) -> Telling:
-    return Telling(f"{actor} erased person {short(fact.person_id)} from the vault, because: {fact.reason}.")
+    return Telling(f"{actor} erased person {short(fact.person_id)} from the vault, because: {_words(fact.reason)}.")
 
 
 def _owed(terms: AccountTerms) -> str:
@@ -259,6 +259,10 @@ def _again(fact: facts.PaymentReturned | facts.PaymentRefunded, currency: str) -
 
 def _until(hold: facts.HoldPlaced | facts.PersonHold) -> str:
     return f"until {hold.expires_at}" if hold.HasField("expires_at") else "until it is released"
+
+
+def _words(said: str) -> str:
+    return said.strip().rstrip(".")
 
 
 def _two(fact: facts.PersonsLinked | facts.PersonsUnlinked) -> str:
