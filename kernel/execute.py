@@ -89,13 +89,17 @@ class Overloaded(KernelError):  # noqa: N818
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call: the command as it came, and who gives it. `rows` commit with the command, only if it is accepted."""
+    """One call: the command, and who gives it. `rows` commit with the command, only if it is accepted.
+
+    `input` is what the caller sent, where the edge has made the command of it: a repetition is known by what was sent.
+    """
 
     command: Message
     given_id: str
     caller: Caller
     correlation_id: UUID
     rows: tuple[RowChange, ...] = ()
+    input: bytes | None = None
 
 
 class _Route(NamedTuple):
@@ -303,7 +307,7 @@ class Executor:
             f"{route.decider.category}-{entity}",
             partition_of(entity, self._store.partitions),
             command_id(caller.tenant, caller.credential, route.type, request.given_id),
-            self._mac(command),
+            self._mac(command, request.input),
             caller.actor,
             request.correlation_id,
             None,
@@ -331,8 +335,9 @@ class Executor:
             (),
         )
 
-    def _mac(self, command: Message) -> bytes:
-        return hmac.digest(self._input_key, command.SerializeToString(deterministic=True), "sha256")
+    def _mac(self, command: Message, sent: bytes | None = None) -> bytes:
+        message = command.SerializeToString(deterministic=True) if sent is None else sent
+        return hmac.digest(self._input_key, message, "sha256")
 
     def _decide(self, cause: _Cause, known: Known) -> tuple[Decided, Answer]:
         decider = cause.route.decider
