@@ -110,6 +110,11 @@ class Relay:
         """Something was committed in this process: look now. Never waits; may be called from any thread."""
         self._nudged.set()
 
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs; one that has ended does not begin again."""
+        return self._thread.is_alive()
+
     def faults(self) -> list[str]:
         """What keeps the log from being published, one sentence each."""
         refused = [f"partition {p} is not published: {held.refused}" for p, held in self._held.items() if held.refused]

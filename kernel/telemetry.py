@@ -41,6 +41,7 @@ HEARD = Counter(
 REACTIONS = Counter("recoup_reactions_total", "Commands that facts obliged us to.", ["consumer", "command", "outcome"])
 PARKED = Gauge("recoup_parked_facts", "Facts that wait for a person.", ["consumer", "source"])
 HALTED = Gauge("recoup_halted_state", "1 when nothing moves until a person mends it.", ["part", "source", "partition"])
+RESTARTS = Counter("recoup_part_restarts_total", "Times that a part of a process was begun anew.", ["part"])
 READY = Gauge("recoup_ready_state", "1 when a readiness check passes, else 0.", ["check"])
 
 _PRIVATE_NAMES: Final = re.compile(
