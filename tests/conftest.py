@@ -63,9 +63,7 @@ def kafka(places: Places) -> Iterator[Broker]:
 def new_database(postgres: Server, secrets: Secrets) -> Callable[..., Database]:
     """What `database` is, for fixtures that live longer than a test; whoever makes one drops it."""
 
-    def make(
-        service: str, *, migrated: bool = True, clock: Clock = "real", partitions: int = PARTITIONS
-    ) -> Database:
+    def make(service: str, *, migrated: bool = True, clock: Clock = "real", partitions: int = PARTITIONS) -> Database:
         made = create_database(postgres.url, service, secrets, f"test_{service}_{next(_numbers)}")
         if migrated:
             migrate(made, clock=clock, partitions=partitions)
@@ -79,9 +77,7 @@ def database(new_database: Callable[..., Database]) -> Iterator[Callable[..., Da
     """Makes a fresh database: `database("accounts")`, also `migrated=False`, `clock="simulated"`, `partitions=4`."""
     made: list[Database] = []
 
-    def make(
-        service: str, *, migrated: bool = True, clock: Clock = "real", partitions: int = PARTITIONS
-    ) -> Database:
+    def make(service: str, *, migrated: bool = True, clock: Clock = "real", partitions: int = PARTITIONS) -> Database:
         made.append(new_database(service, migrated=migrated, clock=clock, partitions=partitions))
         return made[-1]
 

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,7 @@ from deploy.local.places import Places
 
 STOP_SECONDS_MAX: Final = 15.0
 POLL_SECONDS: Final = 0.05
+LOG_BYTES_MAX: Final = 16 * 1024 * 1024
 TAIL_LINES: Final = 25
 TAIL_BYTES_MAX: Final = 64 * 1024
 
@@ -38,6 +39,8 @@ class Child:
     started: int
     stop_signal: int
     log: Path
+    log_begin: int
+    """Where in the log, in bytes, this run of the program begins."""
     pid_file: Path
 
     def alive(self) -> bool:
@@ -52,11 +55,12 @@ class Child:
 
     def stop(self, seconds_max: float = STOP_SECONDS_MAX) -> None:
         """Ask it to end, kill it when it has not after `seconds_max`, and forget its pid file."""
-        self.signal(self.stop_signal)
-        if not _until(lambda: not self.alive(), seconds_max):
-            self.signal(signal.SIGKILL)
-            _until(lambda: not self.alive(), seconds_max)
-        self.pid_file.unlink(missing_ok=True)
+        stop_together([self], seconds_max)
+
+    def kill(self) -> None:
+        """End it as a power cut would, and wait until it has ended; its pid file stays, as it would then."""
+        self.signal(signal.SIGKILL)
+        _until(lambda: not self.alive(), STOP_SECONDS_MAX)
 
     def await_ready(self, ready: Callable[[], bool], seconds_max: float) -> None:
         """Return when `ready()`; PlatformError with the end of the log when it ends first or takes too long."""
@@ -67,7 +71,7 @@ class Child:
         raise PlatformError(message)
 
 
-def start(  # noqa: PLR0913 - a program is what it is; all are named at the call.
+def start(
     name: str,
     command: Sequence[str],
     *,
@@ -77,9 +81,9 @@ def start(  # noqa: PLR0913 - a program is what it is; all are named at the call
     stop_signal: int = signal.SIGTERM,
 ) -> Child:
     """Start a program in the background. `user` holds setpriv's options for another user, when it is not ours."""
-    places.logs.mkdir(parents=True, exist_ok=True)
     places.run.mkdir(parents=True, exist_ok=True)
-    log = places.logs / f"{name}.log"
+    log = _log_of(name, places)
+    log_begin = log.stat().st_size if log.exists() else 0
     launcher = ["setpriv", *user, "--pdeathsig", signal.Signals(stop_signal).name.removeprefix("SIG"), "--"]
     with log.open("ab") as output:
         opened = subprocess.Popen(  # noqa: S603 - the command is ours, and no shell reads it.
@@ -94,10 +98,22 @@ def start(  # noqa: PLR0913 - a program is what it is; all are named at the call
     # From here the pid file and /proc tell about it; without this, Python would warn of a program left running.
     opened.returncode = 0
     started = _start_of(opened.pid)
-    child = Child(name, opened.pid, started or 0, stop_signal, log, places.run / f"{name}.json")
-    record = {"pid": child.pid, "started": child.started, "stop_signal": stop_signal, "log": str(log)}
-    child.pid_file.write_text(json.dumps(record) + "\n")
+    child = Child(name, opened.pid, started or 0, stop_signal, log, log_begin, places.run / f"{name}.json")
+    record = {field: value for field, value in asdict(child).items() if field not in ("name", "pid_file")}
+    child.pid_file.write_text(json.dumps(record | {"log": str(log)}) + "\n")
     return child
+
+
+def stop_together(children: Sequence[Child], seconds_max: float = STOP_SECONDS_MAX) -> None:
+    """Ask all of them to end at once; each that has not after `seconds_max` is killed. Their pid files go."""
+    for child in children:
+        child.signal(child.stop_signal)
+    _until(lambda: not any(child.alive() for child in children), seconds_max)
+    for child in children:
+        child.signal(signal.SIGKILL)
+    _until(lambda: not any(child.alive() for child in children), seconds_max)
+    for child in children:
+        child.pid_file.unlink(missing_ok=True)
 
 
 def recorded(places: Places) -> list[Child]:
@@ -116,15 +132,22 @@ def tail(log: Path, lines_max: int = TAIL_LINES) -> str:
     return "\n".join(f"    {line}" for line in lines)
 
 
+def _log_of(name: str, places: Places) -> Path:
+    """The log to append to; a long one is set aside first, and the one set aside before it is dropped."""
+    places.logs.mkdir(parents=True, exist_ok=True)
+    log = places.logs / f"{name}.log"
+    if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
+        log.replace(log.with_suffix(".log.1"))
+    return log
+
+
 def _read(pid_file: Path) -> Child:
     record = json.loads(pid_file.read_text())
-    return Child(
-        pid_file.stem, record["pid"], record["started"], record["stop_signal"], Path(record["log"]), pid_file
-    )
+    return Child(name=pid_file.stem, pid_file=pid_file, **(record | {"log": Path(record["log"])}))
 
 
 def _start_of(pid: int) -> int | None:
-    """When the program started, None when it has ended (a zombie has). Field 22 of /proc/PID/stat, field 3 its state."""
+    """When the program started, None when it has ended: fields 22 and 3 (Z: not yet reaped) of /proc/PID/stat."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

@@ -47,36 +47,48 @@ SETTINGS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Broker:
-    """A Kafka broker at `address` (host:port). `child` is None when somebody else runs it."""
+    """A Kafka broker at `address` (host:port). Without `child` and `places` somebody else runs it."""
 
     address: str
-    child: Child | None
+    child: Child | None = None
+    places: Places | None = None
+
+    def start(self) -> None:
+        """Start it, again after `stop` or `kill`; it answers when this returns."""
+        assert self.places is not None, "a broker that somebody else runs is not started by us"
+        require_jars()
+        settings = self.places.kafka / "server.properties"
+        command = [*_java(find_java()), "kafka.Kafka", str(settings)]
+        self.child = start("kafka", command, places=self.places, environment=_environment())
+        port = int(self.address.rpartition(":")[2])
+        self.child.await_ready(lambda: answers(port), START_SECONDS_MAX)
 
     def stop(self) -> None:
         """End it in order when it is ours."""
         if self.child:
             self.child.stop()
 
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        assert self.child is not None, "a broker that somebody else runs is not killed by us"
+        self.child.kill()
 
-def start_kafka(places: Places, port: int, controller_port: int, heap: str = HEAP) -> Broker:
+
+def start_kafka(places: Places, port: int, controller_port: int) -> Broker:
     """Start a broker, with a new log folder when there is none; it answers when this returns."""
-    java = find_java()
     require_jars()
     settings = places.kafka / "server.properties"
     places.kafka.mkdir(parents=True, exist_ok=True)
-    settings.write_text("".join(f"{name}={value}\n" for name, value in _settings(places, port, controller_port).items()))
-    if not (places.kafka / "log" / "meta.properties").exists():
-        _format(java, settings)
-    child = start(
-        "kafka",
-        [*_java(java, heap), "kafka.Kafka", str(settings)],
-        places=places,
-        environment={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "TZ": "UTC"},
+    settings.write_text(
+        "".join(f"{name}={value}\n" for name, value in _settings(places, port, controller_port).items())
     )
-    child.await_ready(lambda: answers(port), START_SECONDS_MAX)
-    return Broker(f"{LOOPBACK}:{port}", child)
+    if not (places.kafka / "log" / "meta.properties").exists():
+        _format(find_java(), settings)
+    broker = Broker(f"{LOOPBACK}:{port}", places=places)
+    broker.start()
+    return broker
 
 
 def find_java() -> str:
@@ -144,20 +156,24 @@ def _format(java: str, settings: Path) -> None:
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     # An id that starts with a dash would be read as an option.
     command = ["kafka.tools.StorageTool", "format", "-t", cluster.replace("-", "_"), "-c", str(settings)]
-    done = subprocess.run([*_java(java, HEAP), *command], capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run([*_java(java), *command], capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         message = f"Kafka could not format {settings.parent}:\n{done.stdout}{done.stderr}"
         raise PlatformError(message)
 
 
-def _java(java: str, heap: str) -> list[str]:
+def _java(java: str) -> list[str]:
     logging = [
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
         "-Dorg.slf4j.simpleLogger.showDateTime=true",
         "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS'Z'",
         "-Dorg.slf4j.simpleLogger.showThreadName=false",
     ]
-    return [java, heap, "-XX:+UseSerialGC", "-XX:-UsePerfData", *logging, "-cp", f"{KAFKA_LIBS}/*"]
+    return [java, HEAP, "-XX:+UseSerialGC", "-XX:-UsePerfData", *logging, "-cp", f"{KAFKA_LIBS}/*"]
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
 def _java_home_first() -> str:

@@ -12,14 +12,19 @@ LOOPBACK = "127.0.0.1"
 
 def choose(names: Iterable[str], memory: Path) -> dict[str, int]:
     """A free port for each name: the one of the last start when it is still free, else a new one."""
-    remembered: dict[str, int] = json.loads(memory.read_text()) if memory.exists() else {}
+    before = remembered(memory)
     chosen: dict[str, int] = {}
     for name in names:
-        port = remembered.get(name)
+        port = before.get(name)
         chosen[name] = port if port and is_free(port) and port not in chosen.values() else _free(chosen.values())
     memory.parent.mkdir(parents=True, exist_ok=True)
-    memory.write_text(json.dumps(remembered | chosen, indent=2) + "\n")
+    memory.write_text(json.dumps(before | chosen, indent=2) + "\n")
     return chosen
+
+
+def remembered(memory: Path) -> dict[str, int]:
+    """The ports of the last start by name."""
+    return dict(json.loads(memory.read_text())) if memory.exists() else {}
 
 
 def is_free(port: int) -> bool:

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import psycopg
 
@@ -41,17 +42,38 @@ SETTINGS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Server:
-    """A PostgreSQL server; `url` is its administrator's. `child` is None when somebody else runs it."""
+    """A PostgreSQL server; `url` is its administrator's. Without `child` and `places` somebody else runs it."""
 
     url: str
-    child: Child | None
+    child: Child | None = None
+    places: Places | None = None
+
+    def start(self) -> None:
+        """Start it, again after `stop` or `kill`; it answers when this returns."""
+        assert self.places is not None, "a server that somebody else runs is not started by us"
+        user = _user_options(self.places.postgres)
+        settings = [f"--{name}={value}" for name, value in (SETTINGS | {"port": str(urlsplit(self.url).port)}).items()]
+        self.child = start(
+            "postgres",
+            [str(binaries() / "postgres"), "-D", str(self.places.postgres), *settings],
+            places=self.places,
+            environment=_environment(),
+            user=user,
+            stop_signal=signal.SIGINT,
+        )
+        self.child.await_ready(lambda: _answers(self.url), START_SECONDS_MAX)
 
     def stop(self) -> None:
         """End it when it is ours: sessions are cut, everything committed stays."""
         if self.child:
             self.child.stop()
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        assert self.child is not None, "a server that somebody else runs is not killed by us"
+        self.child.kill()
 
 
 def binaries() -> Path:
@@ -65,21 +87,11 @@ def binaries() -> Path:
 
 def start_postgres(places: Places, port: int, password: str) -> Server:
     """Start a server on the port, with a new data folder when there is none; ready when this returns."""
-    user = _user_options(places.postgres)
     if not (places.postgres / "PG_VERSION").exists():
-        _initialise(places.postgres, user, password)
-    settings = [f"--{name}={value}" for name, value in (SETTINGS | {"port": str(port)}).items()]
-    child = start(
-        "postgres",
-        [str(binaries() / "postgres"), "-D", str(places.postgres), *settings],
-        places=places,
-        environment=_environment(),
-        user=user,
-        stop_signal=signal.SIGINT,
-    )
-    url = f"postgresql://{SUPERUSER}:{password}@{LOOPBACK}:{port}/postgres"
-    child.await_ready(lambda: _answers(url), START_SECONDS_MAX)
-    return Server(url, child)
+        _initialise(places.postgres, _user_options(places.postgres), password)
+    server = Server(f"postgresql://{SUPERUSER}:{password}@{LOOPBACK}:{port}/postgres", places=places)
+    server.start()
+    return server
 
 
 def _initialise(folder: Path, user: Sequence[str], password: str) -> None:
@@ -108,7 +120,7 @@ def _initdb(folder: Path, user: Sequence[str], password_file: str) -> subprocess
 
 
 def _user_options(folder: Path) -> list[str]:
-    """setpriv's options for the server's own user; none are needed when we are not root."""
+    """Setpriv's options for the server's own user; none are needed when we are not root."""
     if os.geteuid() != 0:
         return []
     try:

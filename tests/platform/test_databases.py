@@ -39,9 +39,12 @@ def owned(database: MakeDatabase) -> Database:
     ],
 )
 @pytest.mark.parametrize("role", ["url", "reader_url"])
-def test_neither_the_service_nor_the_reader_can_alter_or_own_anything(owned: Database, role: str, statement: str) -> None:
-    with psycopg.connect(getattr(owned, role), autocommit=True) as connection, pytest.raises(
-        psycopg.errors.InsufficientPrivilege
+def test_neither_the_service_nor_the_reader_can_alter_or_own_anything(
+    owned: Database, role: str, statement: str
+) -> None:
+    with (
+        psycopg.connect(getattr(owned, role), autocommit=True) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
         connection.execute(statement)
 

@@ -1,0 +1,32 @@
+"""The command `recoup`. Every group of commands is one module of this folder, named in the list below."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from cli import platform
+from deploy.local.child import PlatformError
+
+app = typer.Typer(
+    name="recoup",
+    help="Run the local platform, and look at what the services recorded.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+for command in (platform.setup, platform.up, platform.down, platform.reset, platform.doctor):
+    app.command()(command)
+
+
+def main() -> int:
+    """Run the command line; what is wrong with the platform is told in a sentence, without a trace."""
+    try:
+        app()
+    except PlatformError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
