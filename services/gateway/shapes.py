@@ -71,7 +71,7 @@ def _real_date(text: str) -> str:
     try:
         datetime.date.fromisoformat(text)
     except ValueError:
-        raise PydanticCustomError("date", "This date does not exist.") from None
+        raise PydanticCustomError("invalid_date", "This date does not exist.") from None
     return text
 
 
@@ -79,13 +79,15 @@ def _real_instant(text: str) -> str:
     try:
         datetime.datetime.fromisoformat(text)
     except ValueError:
-        raise PydanticCustomError("instant", "This instant does not exist.") from None
+        raise PydanticCustomError("invalid_instant", "This instant does not exist.") from None
     return text
 
 
 def _no_joiners(text: str) -> str:
-    if JOINERS.search(text) or text != text.strip():
-        raise PydanticCustomError("reference", "A reference holds no joiners and no spaces at its ends.")
+    if JOINERS.search(text):
+        raise PydanticCustomError("forbidden_character", "A reference holds no joiners: two that look alike would differ.")
+    if text != text.strip():
+        raise PydanticCustomError("blank_around", "A reference neither begins nor ends with a blank.")
     return text
 
 
@@ -145,7 +147,7 @@ class SignedMoney(Body):
 MONEY: Final = (Money, PositiveMoney, SignedMoney)
 
 _CODES: Final = {
-    "missing": ("required", "This field is required."),
+    "missing": ("missing", "This field must be given."),
     "extra_forbidden": ("unknown_field", "There is no such field."),
     "int_from_float": ("fractional", "A whole number is wanted here."),
     "int_type": ("wrong_type", "A whole number is wanted here."),

@@ -1,0 +1,115 @@
+"""Who a request speaks for: an API key in the Authorization header, one client of it, and what it may do. Fails closed."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from psycopg_pool import AsyncConnectionPool
+from starlette.requests import Request
+
+from kernel.tenancy import Caller
+from services.gateway.keys import Key, find_key, presented
+from services.gateway.problems import EdgeFault, Problem
+
+KNOWN_SECONDS: Final = 5.0
+"""How long a key that was found is remembered, and so how long after its revocation it may still open."""
+KNOWN_KEYS_MAX: Final = 1024
+ACTOR: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@:/-]{0,62}[A-Za-z0-9]|[A-Za-z0-9]")
+CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="recoup"'}
+
+_MISSING: Final = "Send `Authorization: Bearer ck_…`; a key is never taken from the body or the query."
+_WRONG: Final = "The API key is not known, was revoked, has expired, or is for another environment."
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """One client, speaking through one key."""
+
+    key: Key
+    client: str
+    actor: str
+
+    def caller(self) -> Caller:
+        """Who accounts is told is calling. The credential is the client, so that ids stay its own when keys change."""
+        credential = f"client:{self.client}"
+        return Caller(self.key.tenant, self.client, self.actor, credential, frozenset(self.key.scopes))
+
+    def require(self, scope: str) -> None:
+        """A Problem unless the key allows `scope`."""
+        if scope not in self.key.scopes:
+            raise Problem("forbidden", f"The API key does not carry the scope {scope}.")
+
+
+class Keys:
+    """Finds keys, and remembers for a moment those that it found."""
+
+    def __init__(self, pool: AsyncConnectionPool, environment: str) -> None:
+        """`environment` is the one whose keys are taken; any other is not known here."""
+        self._pool = pool
+        self._environment = environment
+        self._known: OrderedDict[str, tuple[Key, float]] = OrderedDict()
+
+    async def opened(self, text: str) -> Key:
+        """The key that `text` opens, or a Problem that does not tell what is wrong with it."""
+        parts = presented(text)
+        key = None if parts is None else await self._found(parts.key_id)
+        if parts is None or key is None or parts.environment != key.environment or key.environment != self._environment:
+            raise Problem("unauthenticated", _WRONG, headers=CHALLENGE)
+        if not key.opens_with(parts.secret, datetime.now(UTC)):
+            raise Problem("unauthenticated", _WRONG, headers=CHALLENGE)
+        return key
+
+    async def _found(self, key_id: str) -> Key | None:
+        known = self._known.get(key_id)
+        if known is not None and time.monotonic() - known[1] < KNOWN_SECONDS:
+            return known[0]
+        async with self._pool.connection() as connection:
+            key = await find_key(connection, key_id)
+        if key is not None:
+            self._known[key_id] = (key, time.monotonic())
+            self._known.move_to_end(key_id)
+        if len(self._known) > KNOWN_KEYS_MAX:
+            self._known.popitem(last=False)
+        return key
+
+
+def bearer(request: Request) -> str:
+    """The credential of the Authorization header; there must be exactly one."""
+    headers = request.headers.getlist("authorization")
+    scheme, _space, text = headers[0].partition(" ") if len(headers) == 1 else ("", "", "")
+    if scheme.lower() != "bearer" or not text.strip():
+        raise Problem("unauthenticated", _MISSING, headers=CHALLENGE)
+    return text.strip()
+
+
+def principal_of(key: Key, request: Request) -> Principal:
+    """The client that the request speaks for, and the actor: the key's, with X-Actor behind it."""
+    return Principal(key, _client(key, request), _actor(key, request))
+
+
+def _client(key: Key, request: Request) -> str:
+    named = request.headers.getlist("x-client-id")
+    if not named and len(key.clients) == 1:
+        return key.clients[0]
+    if len(named) != 1:
+        fault = EdgeFault("header", "X-Client-Id", "required", "Name one client of the key.")
+        raise Problem("client_required", "This key serves several clients.", faults=[fault])
+    if named[0] not in key.clients:
+        raise Problem("forbidden", "The API key does not serve the client that X-Client-Id names.")
+    return named[0]
+
+
+def _actor(key: Key, request: Request) -> str:
+    named = request.headers.get("x-actor")
+    if named is None:
+        return f"key:{key.key_id}"
+    if not ACTOR.fullmatch(named):
+        message = "At most 64 letters, digits, spaces and ._@:/- that begin and end with a letter or digit."
+        fault = EdgeFault("header", "X-Actor", "wrong_form", message)
+        raise Problem("invalid_parameter", "The header X-Actor cannot be recorded.", faults=[fault])
+    return f"key:{key.key_id}/{named}"

@@ -1,0 +1,30 @@
+"""The reference: the OpenAPI document and a page made of it, without a byte from elsewhere; and whether we are alive."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from services.gateway.reference import page
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/openapi.json")
+async def openapi_document(request: Request) -> Response:
+    """The OpenAPI document."""
+    return JSONResponse(request.app.state.openapi)
+
+
+@router.get("/docs")
+async def reference_page(request: Request) -> Response:
+    """The reference page."""
+    policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+    return HTMLResponse(page(request.app.state.openapi), headers=policy)
+
+
+@router.get("/health/live")
+async def live() -> Response:
+    """The process answers."""
+    return JSONResponse({"ok": True})

@@ -1,0 +1,96 @@
+"""Placing accounts: one at a time, checked without effect, and completed when something was missing."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from recoup.accounts.v1 import placement_pb2
+from recoup.accounts.v1 import service_pb2 as contract
+from services.gateway import openapi
+from services.gateway.answers import decided, placed_response
+from services.gateway.asked import Asked, Checking, Commanding, account_uuid, document
+from services.gateway.placement import Placement
+from services.gateway.placing import json_faults, placement
+from services.gateway.problems import Problem, error_of
+from services.gateway.strict_json import Document
+from services.gateway.verdicts import NOT_FOUND
+from kernel.decider import Fault
+
+SCOPE = "placements:write"
+
+router = APIRouter(tags=["placements"])
+
+
+@router.post(
+    "/v1/placements",
+    status_code=201,
+    responses=openapi.responses("PlacementResult", 201, 200),
+    openapi_extra=openapi.json_body(Placement),
+)
+async def place(request: Request, commanded: Commanding) -> Response:
+    """Place one account. 201 when it was made, also when it was quarantined; 200 when it existed with equal content."""
+    commanded.asked.principal.require(SCOPE)
+    made = _placed(await document(request), commanded.asked)
+    command = contract.AccountsCommand(given_id=commanded.given_id(), place=made)
+    return placed_response(*await decided(commanded, command, json_faults))
+
+
+@router.post(
+    "/v1/placements:validate",
+    responses=openapi.responses("Check", 200),
+    openapi_extra=openapi.json_body(Placement),
+)
+async def validate(request: Request, asked: Checking) -> Response:
+    """Check a placement exactly as placing it would, without any effect. Shortcomings that quarantine are warnings."""
+    asked.principal.require(SCOPE)
+    made = placement(await document(request), asked.principal.client)
+    if isinstance(made, list):
+        return JSONResponse({"errors": [error_of(fault) for fault in made], "warnings": []})
+    (check,) = await asked.accounts.validate(asked.caller, [made])
+    errors = [Fault(f.pointer, f.code, f.message) for f in check.errors]
+    warnings = [Fault(f.pointer, f.code, f.message) for f in (*check.shortcomings, *check.warnings)]
+    return JSONResponse(
+        {
+            "errors": [error_of(fault) for fault in json_faults(errors)],
+            "warnings": [error_of(fault) for fault in json_faults(warnings)],
+        }
+    )
+
+
+@router.post(
+    "/v1/accounts/{account_id}/completion",
+    status_code=200,
+    responses=openapi.responses("PlacementResult", 200),
+    openapi_extra=openapi.json_body(Placement),
+)
+async def complete(account_id: str, request: Request, commanded: Commanding) -> Response:
+    """Supply what a quarantined account lacked: the whole placement again, under the same client_reference."""
+    commanded.asked.principal.require(SCOPE)
+    account_uuid(account_id)
+    made = _placed(await document(request), commanded.asked)
+    await _refuse_other_account(account_id, made, commanded.asked)
+    command = contract.AccountsCommand(given_id=commanded.given_id(), complete=made)
+    answer, account = await decided(commanded, command, json_faults)
+    response = placed_response(answer, account)
+    response.status_code = 200
+    return response
+
+
+async def _refuse_other_account(account_id: str, made: placement_pb2.Placement, asked: Asked) -> None:
+    """The account's id follows from the client reference: the one in the address and the one in the body must agree."""
+    found = (await asked.accounts.account(asked.caller, contract.GetAccountRequest(account_id=account_id))).account
+    if not found.account_id:
+        raise Problem("not_found", NOT_FOUND)
+    if found.terms.client_reference != made.terms.client_reference:
+        message = "The account of this address was placed under another client_reference."
+        raise Problem("conflict", message, faults=[Fault("/client_reference", "conflict", message)])
+
+
+def _placed(sent: Document, asked: Asked) -> placement_pb2.Placement:
+    made = placement(sent, asked.principal.client)
+    if isinstance(made, list):
+        detail = "The placement was understood, and some of it is wrong; `errors` names each place."
+        raise Problem("invalid", detail, faults=made)
+    return made
