@@ -100,7 +100,7 @@ def invent(count: int, seed: int, placement_date: date, today: date) -> Sequence
         if _happens(chance, _QUARANTINED_PER_MILLE):
             chance.choice(_SHORTCOMINGS)(line.placement)
         elif _happens(chance, _REFUSED_PER_MILLE):
-            chance.choice(_FAULTS)(line.placement)
+            chance.choice((*_FAULTS, _conflict_with(lines)))(line.placement)
         lines.append(line)
     return lines
 
@@ -283,3 +283,19 @@ def _owe_nothing(placement: placement_pb2.Placement) -> None:
 
 
 _FAULTS: Final = (_miscount_balance, _look_ahead, _owe_nothing)
+
+
+def _conflict_with(lines: Sequence[Invented]) -> Callable[[placement_pb2.Placement], None]:
+    """Other content under a reference that the client has used before, where it has used one."""
+
+    def conflict(placement: placement_pb2.Placement) -> None:
+        placement.terms.client_reference = next(
+            (
+                line.placement.terms.client_reference
+                for line in reversed(lines)
+                if line.placement.terms.client_id == placement.terms.client_id
+            ),
+            placement.terms.client_reference,
+        )
+
+    return conflict

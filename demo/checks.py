@@ -1,0 +1,118 @@
+"""What must hold after a run: pure comparisons, each of which says its numbers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+from recoup.audit.v1 import service_pb2 as audit_pb2
+
+from demo.placement_json import Json
+from demo.report import Check, major
+
+NAMED_MAX: Final = 3
+"""So many accounts are named in the detail of a check that fails."""
+BUCKETS: Final = ("principal", "interest", "fees", "costs", "other")
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Accounts and what was placed with them, counted in one place."""
+
+    where: str
+    placed: int
+    placed_minor: int
+    quarantined: int
+    quarantined_minor: int
+
+
+def control_totals_agree(totals: Sequence[Totals]) -> Check:
+    """The same counts and sums wherever they are counted."""
+    found = {(each.placed, each.placed_minor, each.quarantined, each.quarantined_minor) for each in totals}
+    said = "; ".join(
+        f"{each.where}: {each.placed:,} placed with {major(each.placed_minor)},"
+        f" {each.quarantined:,} quarantined with {major(each.quarantined_minor)}"
+        for each in totals
+    )
+    return Check("control totals agree", len(found) == 1, said)
+
+
+def balances_equal_ledgers(accounts: Iterable[Mapping[str, Json]]) -> Check:
+    """Every bucket of every balance is the sum of its ledger entries, added up here."""
+    wrong, count, entries, total = [], 0, 0, 0
+    for account in accounts:
+        ledger = cast("Sequence[Mapping[str, Mapping[str, Mapping[str, int]]]]", account["ledger"])
+        balance = cast("Mapping[str, Mapping[str, int]]", account["balance"])
+        sums = {bucket: sum(entry["difference"][bucket]["amount"] for entry in ledger) for bucket in BUCKETS}
+        stated = {bucket: balance[bucket]["amount"] for bucket in BUCKETS}
+        whole = cast("Mapping[str, int]", account["balance_total"])["amount"]
+        if sums != stated or sum(sums.values()) != whole:
+            wrong.append(f"{account['account_id']}: balance {stated}, ledger {sums}")
+        count, entries, total = count + 1, entries + len(ledger), total + whole
+    said = (
+        f"{count - len(wrong):,} of {count:,} balances are the sum of {entries:,} ledger entries, {major(total)} owed"
+    )
+    return Check("every balance equals its ledger", not wrong and count > 0, _with(said, wrong))
+
+
+def audit_equals_accounts(cases: Sequence[audit_pb2.CompareCaseResponse], expected: int) -> Check:
+    """Audit's rebuilt state is the owner's, byte for byte, for every account that there is."""
+    wrong = [_difference(case) for case in cases if not case.equal or case.findings]
+    said = f"{len(cases) - len(wrong):,} of {expected:,} accounts are the same in audit and accounts"
+    return Check("audit's rebuilt state equals accounts'", not wrong and len(cases) == expected > 0, _with(said, wrong))
+
+
+def rebuilds_agree(what: str, rebuilds: Sequence[bytes], rows: int) -> Check:
+    """Every rebuild gave the same bytes."""
+    digests = [hashlib.sha256(rebuild).hexdigest()[:16] for rebuild in rebuilds]
+    sizes = ", ".join(
+        f"{len(rebuild):,} bytes sha256 {digest}" for rebuild, digest in zip(rebuilds, digests, strict=True)
+    )
+    ok = len(rebuilds) > 1 and len(set(rebuilds)) == 1 and rows > 0
+    return Check("two rebuilds agree byte for byte", ok, f"{rows:,} {what}: {sizes}")
+
+
+def chains_verify(verified: audit_pb2.VerifyLogResponse, expected_records: int) -> Check:
+    """Every hash and chain fits, and there are as many records as were counted."""
+    wrong = [f"{b.source} partition {b.partition} number {b.number}: {b.text}" for b in verified.breaches]
+    said = (
+        f"{verified.records:,} records of {verified.streams:,} streams in {verified.partitions} partitions,"
+        f" {len(wrong):,} breaches, {expected_records:,} records expected"
+    )
+    ok = not wrong and verified.records == expected_records > 0
+    return Check("all chains verify", ok, _with(said, wrong))
+
+
+def middle_is_as_it_was(
+    then: Mapping[str, bytes], accounts: Mapping[str, bytes], audit: Mapping[str, bytes], instant: str
+) -> Check:
+    """What accounts and audit say as of an instant is what was read then; all three as canonical JSON by account."""
+    wrong = [
+        f"{account_id} in {name}"
+        for name, answers in (("accounts", accounts), ("audit", audit))
+        for account_id, answer in answers.items()
+        if then.get(account_id) != answer
+    ]
+    missing = then.keys() - accounts.keys()
+    said = (
+        f"as of {instant}: {len(accounts):,} of {len(then):,} accounts asked of accounts and {len(audit):,} of audit,"
+        f" {len(wrong):,} differ"
+    )
+    ok = not wrong and not missing and len(audit) > 0
+    return Check("as of an instant in the middle equals what was true then", ok, _with(said, wrong))
+
+
+def _difference(case: audit_pb2.CompareCaseResponse) -> str:
+    said = [
+        f"{d.pointer}: {d.owner or 'nothing'} in accounts, {d.audit or 'nothing'} in audit" for d in case.differences
+    ]
+    return f"{case.account_id}: {'; '.join([*said[:NAMED_MAX], *case.findings[:NAMED_MAX]])}"
+
+
+def _with(said: str, wrong: Sequence[str]) -> str:
+    if not wrong:
+        return said
+    more = f" and {len(wrong) - NAMED_MAX:,} more" if len(wrong) > NAMED_MAX else ""
+    return f"{said}. Wrong: {' | '.join(wrong[:NAMED_MAX])}{more}"
