@@ -30,7 +30,7 @@ from services.audit.domain.book import AccountBook
 from services.audit.domain.compare import differences
 from services.audit.domain.entry import known_at
 from services.audit.domain.story import tell
-from services.audit.owner import Owners
+from services.audit.owner import PATIENCE_SECONDS, Owners
 from services.audit.verification import verify
 from services.audit.views import SOURCE_OF_ACCOUNTS, Case, Progress, Views
 
@@ -140,8 +140,9 @@ class AuditServicer(grpc_service.AuditServiceServicer):
         found: dict[str, Mapping[int, OwnerPosition]] = {}
         for source in {each.source for each in progress}:
             try:
-                found[source] = await self._owners.heads(source)
-            except Unavailable:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    found[source] = await self._owners.heads(source)
+            except (Unavailable, TimeoutError):
                 found[source] = {}
         return found
 

@@ -18,7 +18,9 @@ from recoup.accounts.v1.service_pb2 import GetAccountRequest
 from recoup.accounts.v1.service_pb2_grpc import AccountsServiceStub
 from recoup.accounts.v1.state_pb2 import AccountState
 
-ACCOUNT_SECONDS_MAX: Final = 5.0
+ACCOUNT_SECONDS_MAX: Final = 2.0
+PATIENCE_SECONDS: Final = 1.0
+"""How long an answer that can do without its owner waits for it."""
 _AWAY: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED)
 
 
@@ -66,7 +68,7 @@ class Owners:
         request = GetAccountRequest(account_id=account_id)
         request.as_of.FromDatetime(instant)
         try:
-            answer = await self._accounts.ask(self._stub.GetAccount, request, caller, seconds=ACCOUNT_SECONDS_MAX)
+            answer = await self._accounts.ask(self._stub.GetAccount, request, caller, seconds=PATIENCE_SECONDS)
         except CallFailed:
             return None
         numbers = answer.cut.numbers
