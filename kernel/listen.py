@@ -35,6 +35,8 @@ THREADS_MAX: Final = 4
 TIMER_SECONDS: Final = 1.0
 STOP_SECONDS_MAX: Final = 4.0
 POOL_SECONDS_MAX: Final = 5.0
+SESSION_SECONDS: Final = 8.0
+"""After so long a worker that died unheard loses its partitions to the others; Faust's own default is a minute."""
 
 _CONNECTION: Final = {
     "autocommit": True,
@@ -224,6 +226,8 @@ class Listener:
             topic_allow_declare=False,
             topic_disable_leader=True,
             consumer_auto_offset_reset="earliest",
+            broker_session_timeout=SESSION_SECONDS,
+            broker_heartbeat_interval=SESSION_SECONDS / 5,
         )
         for source in self.sources:
             topic = app.topic(source.topic, key_serializer="raw", value_serializer="raw")
