@@ -16,7 +16,7 @@ from recoup.accounts.v1.service_pb2_grpc import AccountsServiceStub
 from recoup.audit.v1 import service_pb2 as audit_pb2
 from recoup.audit.v1.service_pb2_grpc import AuditServiceStub
 
-from demo.draft import PORTFOLIO_ID, Client
+from demo.draft import Client
 from demo.rest import Creditor
 from deploy.local.platform import Platform
 from kernel.dial import Peer, Tokens
@@ -46,7 +46,9 @@ class Agency:
         request = service_pb2.ExecuteRequest()
         for client, policy in zip(clients, _policies(len(clients)), strict=True):
             request.commands.add(given_id=f"register:{client.client_id}", register_client=_registration(client, policy))
-            request.commands.add(given_id=f"open:{client.client_id}", open_portfolio=_portfolio(client))
+            for portfolio in client.portfolios:
+                given_id = f"open:{client.client_id}:{portfolio}"
+                request.commands.add(given_id=given_id, open_portfolio=_portfolio(client, portfolio))
         response: service_pb2.ExecuteResponse = await self.accounts.ask(stub.Execute, request, self.caller)
         for command, result in zip(request.commands, response.results, strict=True):
             if result.HasField("error"):
@@ -153,8 +155,8 @@ def _registration(client: Client, policy: words_pb2.AllocationPolicy) -> command
     )
 
 
-def _portfolio(client: Client) -> commands_pb2.OpenPortfolio:
-    return commands_pb2.OpenPortfolio(client_id=client.client_id, portfolio_id=PORTFOLIO_ID, name="Demo portfolio")
+def _portfolio(client: Client, portfolio: str) -> commands_pb2.OpenPortfolio:
+    return commands_pb2.OpenPortfolio(client_id=client.client_id, portfolio_id=portfolio, name=f"Portfolio {portfolio}")
 
 
 def _timestamp(instant: datetime | None) -> Timestamp | None:

@@ -1,9 +1,9 @@
-"""What every kind of portfolio file becomes before it is sent: drafts of placements, and what became of other lines."""
+"""What every kind of portfolio file becomes before it is sent: batches for clients, and the fate of all other lines."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,6 +27,7 @@ class Client:
 
     client_id: str
     legal_name: str
+    portfolios: tuple[str, ...] = (PORTFOLIO_ID,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +38,33 @@ class Note:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A body of one client's placements; `lines` are the lines of the file that its rows stem from, in order."""
+
+    client: Client
+    content_type: str
+    content: bytes
+    lines: Sequence[int]
+
+
 @dataclass(slots=True)
 class Portfolio:
     """A file made ready: what is to be placed for whom, and the fate of every other line."""
 
     source: str
     lines: int
-    clients: Sequence[Client]
-    drafts: Sequence[Draft] = ()
+    batches: Sequence[Batch]
     passed_over: int = 0
     refused: list[Note] = field(default_factory=list)
     warnings: list[Note] = field(default_factory=list)
-    shift_days: int = 0
-    notes: Mapping[str, str] = field(default_factory=dict)
+    shift_days: int | None = None
+    """By how many days the file's dates were moved; None where none are."""
+
+    @property
+    def clients(self) -> Sequence[Client]:
+        """The clients, each once."""
+        return list(dict.fromkeys(batch.client for batch in self.batches))
 
 
 def client_id_of(name: str) -> str:

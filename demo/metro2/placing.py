@@ -10,7 +10,7 @@ from typing import Final
 from recoup.accounts.v1 import placement_pb2, terms_pb2
 from recoup.accounts.v1 import words_pb2 as words
 
-from demo.draft import PORTFOLIO_ID, Client, Draft, Note, Portfolio, client_id_of
+from demo.draft import PORTFOLIO_ID, Draft, Note, client_id_of
 from demo.metro2 import codes, layout
 from demo.metro2.reader import Associate, FurnisherFile, Tradeline
 from demo.people import People
@@ -42,8 +42,10 @@ def calendar_for(tradelines: Iterable[Tradeline], placement_date: date, today: d
     return Calendar(max(shift, 0), placement_date)
 
 
-def portfolio_of(furnished: FurnisherFile, source: str, calendar: Calendar, people: People) -> Portfolio:
-    """The whole file as a portfolio; the placements come in the order of the lines."""
+def drafts_of(
+    furnished: FurnisherFile, calendar: Calendar, people: People
+) -> tuple[list[Draft], list[Note], list[Note]]:
+    """The placements in the order of their lines, the refusals of all lines, and the warnings."""
     refused = [
         Note(line.line, "; ".join(f"{fault.field}: {fault.reason}" for fault in line.faults))
         for line in furnished.refused
@@ -58,17 +60,7 @@ def portfolio_of(furnished: FurnisherFile, source: str, calendar: Calendar, peop
             refused.append(Note(tradeline.line, "dates: a date would move beyond the calendar"))
             continue
         warnings.extend(Note(tradeline.line, text) for text in _code_warnings(tradeline))
-    reporters = {client_id_of(tradeline.reporter): tradeline.reporter for tradeline in furnished.tradelines}
-    return Portfolio(
-        source=source,
-        lines=furnished.lines,
-        clients=[Client(client_id, name) for client_id, name in sorted(reporters.items())],
-        drafts=drafts,
-        passed_over=len(furnished.passed_over),
-        refused=refused,
-        warnings=warnings,
-        shift_days=calendar.shift_days,
-    )
+    return drafts, refused, warnings
 
 
 def _days_of(tradeline: Tradeline) -> Iterator[date]:

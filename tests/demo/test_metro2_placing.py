@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import NamedTuple
 
 import pytest
 from recoup.accounts.v1 import words_pb2 as words
 
-from demo.draft import Portfolio
+from demo.draft import Draft, Note
 from demo.metro2 import placing, reader, writer
 from demo.people import People
 
@@ -15,13 +16,20 @@ TODAY = date(2026, 11, 24)
 PLACED = TODAY - timedelta(days=90)
 
 
-def portfolio(*records: str) -> Portfolio:
+class Made(NamedTuple):
+    drafts: list[Draft]
+    refused: list[Note]
+    warnings: list[Note]
+    shift_days: int
+
+
+def portfolio(*records: str) -> Made:
     furnished = reader.read(writer.file_of(writer.header(), *records))
     calendar = placing.calendar_for(furnished.tradelines, PLACED, TODAY)
-    return placing.portfolio_of(furnished, "test", calendar, People(7, TODAY))
+    return Made(*placing.drafts_of(furnished, calendar, People(7, TODAY)), calendar.shift_days)
 
 
-def draft(behind: list[str] | None = None, **values: str) -> placing.Draft:
+def draft(behind: list[str] | None = None, **values: str) -> Draft:
     (made,) = portfolio(writer.base("ACC-1", behind or [], **values)).drafts
     return made
 
@@ -222,7 +230,5 @@ def test_the_same_account_with_the_same_content_is_the_same_placement() -> None:
 
 
 def test_the_client_is_the_reporter() -> None:
-    made = portfolio(writer.base("ACC-1"))
-    assert [(client.client_id, client.legal_name) for client in made.clients] == [
-        ("first-test-bank", "FIRST TEST BANK")
-    ]
+    terms = draft().placement.terms
+    assert (terms.client_id, terms.creditors.current_creditor_legal_name) == ("first-test-bank", "FIRST TEST BANK")
