@@ -7,12 +7,12 @@ from typing import Final
 from uuid import UUID, uuid5
 
 from google.protobuf.message import Message
-
-from kernel.dial import CallFailed, Peer
-from kernel.tenancy import Caller
 from recoup.accounts.v1 import service_pb2 as contract
 from recoup.accounts.v1.placement_pb2 import Placement
 from recoup.accounts.v1.service_pb2_grpc import AccountsServiceStub
+
+from kernel.dial import CallFailed, Peer
+from kernel.tenancy import Caller
 from services.gateway.principal import Principal
 from services.gateway.verdicts import parameter_problem, problem_of
 

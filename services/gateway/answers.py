@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from recoup.accounts.v1 import service_pb2 as contract
+from recoup.accounts.v1.state_pb2 import AccountState
+from recoup.event.v1.answer_pb2 import Answer
 from starlette.responses import JSONResponse
 
 from kernel.decider import Fault
 from kernel.dial import CallFailed
-from recoup.accounts.v1 import service_pb2 as contract
-from recoup.accounts.v1.state_pb2 import AccountState
-from recoup.event.v1.answer_pb2 import Answer
 from services.gateway.asked import Asked, Commanded
+from services.gateway.batch_store import Status
 from services.gateway.placing import json_faults
 from services.gateway.problems import error_of
 from services.gateway.rendering import state
@@ -58,7 +59,7 @@ def shortcomings_of(account: AccountState) -> list[dict[str, str]]:
     return [error_of(fault) for fault in json_faults(faults)]
 
 
-def placed_status(answer: Answer) -> str:
+def placed_status(answer: Answer) -> Status:
     """accepted, quarantined, duplicate or refused."""
     match answer.WhichOneof("outcome"):
         case "accepted":
@@ -107,10 +108,9 @@ def facts_of(answer: Answer) -> list[dict[str, str]]:
     return [{"id": fact_id, "type": name} for fact_id, name in pairs]
 
 
-def refused_errors(answer: Answer) -> list[dict[str, str]]:
+def refused_faults(answer: Answer) -> list[Fault]:
     """What a refusal finds wrong with a placement; the rule itself when it names no field."""
-    faults = json_faults(faults_of(answer.refusal)) or [Fault("", answer.refusal.rule, answer.refusal.text)]
-    return [error_of(fault) for fault in faults]
+    return json_faults(faults_of(answer.refusal)) or [Fault("", answer.refusal.rule, answer.refusal.text)]
 
 
 def _response(answer: Answer, body: Mapping[str, object], recorded_status: int, account_id: str) -> JSONResponse:

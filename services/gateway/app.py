@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from timeit import default_timer
 from typing import Final
 from uuid import UUID, uuid4, uuid5
 
@@ -15,7 +16,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from timeit import default_timer
 
 from services.gateway import openapi
 from services.gateway.asked import Gateway

@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from psycopg_pool import AsyncConnectionPool
 from starlette.requests import Request
 
+from kernel.readiness import Readiness
 from kernel.tenancy import Caller
 from services.gateway.accounts import Accounts, derived_id
 from services.gateway.principal import Keys, Principal, bearer, principal_of
@@ -36,6 +37,7 @@ class Gateway:
     accounts: Accounts
     pool: AsyncConnectionPool
     stopping: Stopping
+    readiness: Readiness
 
 
 @dataclass(slots=True)
@@ -103,7 +105,9 @@ ClientHeader = Annotated[
 ]
 ActorHeader = Annotated[
     str | None,
-    Header(alias="X-Actor", max_length=64, description="Who of the client's people acts; recorded behind the key's id."),
+    Header(
+        alias="X-Actor", max_length=64, description="Who of the client's people acts; recorded behind the key's id."
+    ),
 ]
 KeyHeader = Annotated[
     str,

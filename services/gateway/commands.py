@@ -6,15 +6,15 @@ from typing import Annotated, Final, Literal
 
 from google.protobuf.message import Message
 from pydantic import Field
-
 from recoup.accounts.v1 import commands_pb2 as contract
 from recoup.accounts.v1 import words_pb2 as words
+
 from services.gateway.mapping import Pointers, Shapes, compiled, fill
 from services.gateway.placement import DisputeEnd, Paper, WhyDisputed
 from services.gateway.shapes import (
-    Elsewhere,
     Body,
     Date,
+    Elsewhere,
     Instant,
     Money,
     PositiveMoney,

@@ -6,9 +6,9 @@ from typing import Final
 
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-
 from recoup.accounts.v1 import events_pb2
 from recoup.event.v1.record_pb2 import Record
+
 from services.gateway.principal import Principal
 from services.gateway.rendering import fact, instant
 

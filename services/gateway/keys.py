@@ -126,7 +126,9 @@ def revoke_key(connection: psycopg.Connection, tenant: UUID, key_id: str) -> boo
 async def find_key(connection: psycopg.AsyncConnection, key_id: str) -> Key | None:
     """The key of this id, of whichever agency."""
     async with connection.transaction(), connection.cursor(row_factory=class_row(Key)) as cursor:
-        await cursor.execute("SELECT set_config('recoup.tenants', '{}', true), set_config('recoup.key', %s, true)", [key_id])
+        await cursor.execute(
+            "SELECT set_config('recoup.tenants', '{}', true), set_config('recoup.key', %s, true)", [key_id]
+        )
         await cursor.execute(f"SELECT {_COLUMNS} FROM gateway.api_keys WHERE key_id = %s", [key_id])
         return await cursor.fetchone()
 

@@ -51,7 +51,7 @@ def compiled(shape: type[Body], message: Descriptor, root: Descriptor | None = N
     steps: list[Step] = []
     elsewhere: dict[str, tuple[str, ...]] = {}
     for name, info in shape.model_fields.items():
-        kind, extra = _unwrapped(Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation)
+        kind, extra = unwrapped(Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation)
         label = info.alias or name
         by_hand = next((found for found in extra if isinstance(found, Elsewhere)), None)
         if by_hand is not None:
@@ -100,7 +100,7 @@ def _step(  # noqa: PLR0913 - what is known of one field.
     name: str, label: str, kind: Any, extra: Sequence[object], at: str | None, message: Descriptor, root: Descriptor
 ) -> Step:
     many = get_origin(kind) in (list, dict)
-    item, item_extra = _unwrapped(get_args(kind)[0]) if get_origin(kind) is list else (kind, [])
+    item, item_extra = unwrapped(get_args(kind)[0]) if get_origin(kind) is list else (kind, [])
     word = next((found for found in (*extra, *item_extra) if isinstance(found, Word)), None)
     rooted = at is not None and at.startswith(ROOT)
     path = _path(name, at, message)
@@ -129,7 +129,7 @@ def _found(message: Descriptor, path: Sequence[str], what: str) -> Descriptor:
     return message
 
 
-def _unwrapped(annotation: Any) -> tuple[Any, list[object]]:
+def unwrapped(annotation: Any) -> tuple[Any, list[object]]:
     """The type beneath `Annotated` and `| None`, and the metadata met on the way."""
     extra: list[object] = []
     while True:

@@ -8,8 +8,8 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
-
 from recoup.accounts.v1.state_pb2 import AccountState
+
 from services.gateway import commands
 from services.gateway.placement import Placement
 from services.gateway.problems import KINDS, MEDIA_TYPE
@@ -119,7 +119,9 @@ _EVENT: Final = _object(
 )
 ROW_STATUSES: Final = ("accepted", "quarantined", "duplicate", "refused")
 _TOTALS: Final = _list(
-    _object({"status": _words(*ROW_STATUSES), "currency": {"type": ["string", "null"]}, "count": _NUMBER, "amount": _NUMBER})
+    _object(
+        {"status": _words(*ROW_STATUSES), "currency": {"type": ["string", "null"]}, "count": _NUMBER, "amount": _NUMBER}
+    )
 )
 _ROW: Final = _object(
     {
@@ -175,10 +177,13 @@ ANSWERS: Final[Mapping[str, Schema]] = {
 
 def responses(name: str, *statuses: int) -> dict[int | str, dict[str, Any]]:
     """What an operation answers: `name` with these statuses, a problem with any other."""
-    good = {"content": {"application/json": {"schema": _ref(name)}}}
     bad = {"description": "A problem.", "content": {MEDIA_TYPE: {"schema": _ref("Problem")}}}
     meanings = {200: "Done, or so already.", 201: "Made.", 202: "Taken."}
-    return {**{s: {"description": meanings[s], **good} for s in statuses}, 422: bad, "default": bad}
+    return {
+        **{s: {"description": meanings[s], "content": {"application/json": {"schema": _ref(name)}}} for s in statuses},
+        422: bad,
+        "default": bad,
+    }
 
 
 def json_body(*shapes: type[Body]) -> dict[str, Any]:
@@ -186,6 +191,19 @@ def json_body(*shapes: type[Body]) -> dict[str, Any]:
     refs = [_ref(shape.__name__) for shape in shapes]
     schema = refs[0] if len(refs) == 1 else {"oneOf": refs}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def stream_body(*media_types: str) -> dict[str, Any]:
+    """What an operation takes: a stream of one of these types."""
+    content = {media_type: {"schema": {"type": "string"}} for media_type in media_types}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def row_responses() -> dict[int | str, dict[str, Any]]:
+    """A page of rows as JSON, or all of them as NDJSON."""
+    found = responses("RowPage", 200)
+    found[200]["content"]["application/x-ndjson"] = {"schema": {"type": "string"}}
+    return found
 
 
 def made(app: FastAPI) -> Schema:
@@ -220,4 +238,8 @@ def _body_schemas() -> Schema:
 
 def _without_empty(found: Mapping[str, Schema]) -> Schema:
     """FastAPI adds an empty success beside those that are declared; it is left out."""
-    return {status: answer for status, answer in found.items() if answer.get("content") != {"application/json": {"schema": {}}}}
+    return {
+        status: answer
+        for status, answer in found.items()
+        if answer.get("content") != {"application/json": {"schema": {}}}
+    }

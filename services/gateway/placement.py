@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from pydantic import Field
-
 from recoup.accounts.v1 import words_pb2 as words
+
 from services.gateway.shapes import (
     ITEMS_MAX,
     At,
@@ -79,7 +79,7 @@ class Collateral(Body):
 class InterestTerms(Body):
     """How interest accrues."""
 
-    rate: BasisPoints
+    rate: Annotated[int, Field(ge=0, le=100_000, description="Basis points a year.")]
     accrues_from: Date
     last_accrual_date: Date | None = None
     method: Accrual

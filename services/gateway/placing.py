@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from kernel.decider import Fault
 from recoup.accounts.v1 import placement_pb2
+
+from kernel.decider import Fault
 from services.gateway.mapping import Pointers, compiled, fill
 from services.gateway.placement import Placement
 from services.gateway.shapes import shaped
@@ -28,9 +29,10 @@ POINTERS: Final = Pointers(
 )
 
 
-def placement(document: Document, client: str) -> placement_pb2.Placement | list[Fault]:
-    """What the client places, or every fault of the document."""
-    body, faults = shaped(Placement, document.value, [*document.faults, *currency_faults(document.value)])
+def placement(document: Document, client: str, *, currencies: bool = True) -> placement_pb2.Placement | list[Fault]:
+    """What the client places, or every fault of the document. `currencies`: each amount names its own."""
+    mixed = currency_faults(document.value) if currencies else ()
+    body, faults = shaped(Placement, document.value, [*document.faults, *mixed])
     return faults if body is None else message_of(body, client)
 
 

@@ -30,5 +30,7 @@ def load_edge() -> EdgeSettings:
     try:
         return EdgeSettings()
     except ValidationError as error:
-        wrong = [f"  {PREFIX}{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors(include_input=False)]
+        wrong = [
+            f"  {PREFIX}{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors(include_input=False)
+        ]
         raise SettingsError("\n".join(["The gateway cannot start with this environment:", *wrong, MENDING])) from None

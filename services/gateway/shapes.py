@@ -85,7 +85,9 @@ def _real_instant(text: str) -> str:
 
 def _no_joiners(text: str) -> str:
     if JOINERS.search(text):
-        raise PydanticCustomError("forbidden_character", "A reference holds no joiners: two that look alike would differ.")
+        raise PydanticCustomError(
+            "forbidden_character", "A reference holds no joiners: two that look alike would differ."
+        )
     if text != text.strip():
         raise PydanticCustomError("blank_around", "A reference neither begins nor ends with a blank.")
     return text

@@ -81,6 +81,12 @@ def read(body: bytes) -> Document:
     return Document(value, tuple(texts))
 
 
+def walk_texts(value: Json) -> Iterator[Fault]:
+    """The faults of the texts of a value that was not read from JSON."""
+    for path, fault, _fatal in _walk(value, (), _Oddities()):
+        yield Fault(pointer(path), fault.code, fault.message)
+
+
 def text_of(body: bytes) -> str:
     """The body as text; a Problem when it bears a byte-order mark or is not UTF-8."""
     if body.startswith(BOMS):
@@ -119,7 +125,9 @@ def _integer(text: str) -> int | _Unreadable:
     return int(text)
 
 
-def _walk(value: object, path: tuple[object, ...], oddities: _Oddities) -> Iterator[tuple[tuple[object, ...], Fault, bool]]:
+def _walk(
+    value: object, path: tuple[object, ...], oddities: _Oddities
+) -> Iterator[tuple[tuple[object, ...], Fault, bool]]:
     """Every fault below, with its path, and whether it makes the document unreadable."""
     match value:
         case str():
@@ -133,7 +141,11 @@ def _walk(value: object, path: tuple[object, ...], oddities: _Oddities) -> Itera
                 yield (*path, name), Fault("", "duplicate_key", "The object holds this key more than once."), True
             for name, item in value.items():
                 if forbidden_in(name) is not None:
-                    yield path, Fault("", "forbidden_character", "A key holds a character that no text may hold."), False
+                    yield (
+                        path,
+                        Fault("", "forbidden_character", "A key holds a character that no text may hold."),
+                        False,
+                    )
                 yield from _walk(item, (*path, name), oddities)
         case list():
             for index, item in enumerate(value):

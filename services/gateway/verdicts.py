@@ -9,16 +9,18 @@ import grpc
 import structlog
 from google.rpc.error_details_pb2 import PreconditionFailure
 from google.rpc.status_pb2 import Status
+from recoup.event.v1.answer_pb2 import Refusal
 
 from kernel.decider import Fault
 from kernel.dial import CallFailed
-from recoup.event.v1.answer_pb2 import Refusal
 from services.gateway.problems import EdgeFault, Problem
 
 Translate = Callable[[Iterable[Fault]], list[Fault]]
 
-CONFLICT_CODE: Final = "conflict"
-"""The code of a fault of a natural key that was used with other content: 409 instead of 422."""
+CONFLICTS: Final = ("Taken", "ClosedAlready", "AnsweredOtherwise", "ImmutableChanged")
+"""How the names of rules end that find other content under a natural key or an id: 409 instead of 422."""
+MISSING: Final = ("HoldUnknown", "DisputeUnknown")
+"""Rules that find nothing under an id of the address: 404."""
 NOT_FOUND: Final = "There is nothing under this name that belongs to this client."
 AWAY: Final = "A part of the platform cannot be reached. Send the same again, with the same Idempotency-Key."
 
@@ -74,8 +76,7 @@ def parameter_problem(failed: CallFailed) -> Problem:
 def refusal_problem(refusal: Refusal, translate: Translate = untranslated) -> Problem:
     """The problem that a refusal is: its rule, its source, and every field at fault."""
     faults = translate(faults_of(refusal))
-    conflict = any(fault.code == CONFLICT_CODE for fault in faults)
-    code = "conflict" if conflict else "refused"
+    code = "conflict" if refusal.rule.endswith(CONFLICTS) else "not_found" if refusal.rule in MISSING else "refused"
     return Problem(code, refusal.text, faults=faults, rule=refusal.rule, source=refusal.source)
 
 

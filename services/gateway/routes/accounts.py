@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
-from starlette.responses import JSONResponse, Response
-
 from recoup.accounts.v1 import service_pb2 as contract
 from recoup.accounts.v1.state_pb2 import AccountPhase, AccountState
+from starlette.responses import JSONResponse, Response
+
 from services.gateway import openapi
 from services.gateway.answers import account_json
-from services.gateway.asked import PAGE, AsOf, Asked, Cursor, Limit, Reading, account_uuid, timestamp
+from services.gateway.asked import PAGE, Asked, AsOf, Cursor, Limit, Reading, account_uuid, timestamp
 from services.gateway.feed import fact_json
 from services.gateway.problems import EdgeFault, Problem
 from services.gateway.shapes import REFERENCE_CHARACTERS_MAX, words_of

@@ -7,11 +7,11 @@ from functools import partial
 from typing import Final
 
 from fastapi import APIRouter
+from recoup.accounts.v1 import service_pb2 as contract
 from starlette.requests import Request
 from starlette.responses import Response
 
 from kernel.decider import Fault
-from recoup.accounts.v1 import service_pb2 as contract
 from services.gateway import commands, openapi
 from services.gateway.accounts import command_of
 from services.gateway.answers import command_response, decided

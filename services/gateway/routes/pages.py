@@ -28,3 +28,12 @@ async def reference_page(request: Request) -> Response:
 async def live() -> Response:
     """The process answers."""
     return JSONResponse({"ok": True})
+
+
+@router.get("/health/ready")
+async def ready(request: Request) -> Response:
+    """Whether everything that requests need can be reached."""
+    findings = await request.app.state.gateway.readiness.findings()
+    ok = all(finding.ok for finding in findings.values())
+    checks = {name: {"ok": finding.ok, "detail": finding.detail} for name, finding in findings.items()}
+    return JSONResponse({"ok": ok, "checks": checks}, 200 if ok else 503)

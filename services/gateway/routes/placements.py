@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
+from recoup.accounts.v1 import placement_pb2
+from recoup.accounts.v1 import service_pb2 as contract
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from recoup.accounts.v1 import placement_pb2
-from recoup.accounts.v1 import service_pb2 as contract
+from kernel.decider import Fault
 from services.gateway import openapi
 from services.gateway.answers import decided, placed_response
 from services.gateway.asked import Asked, Checking, Commanding, account_uuid, document
@@ -16,7 +17,6 @@ from services.gateway.placing import json_faults, placement
 from services.gateway.problems import Problem, error_of
 from services.gateway.strict_json import Document
 from services.gateway.verdicts import NOT_FOUND
-from kernel.decider import Fault
 
 SCOPE = "placements:write"
 
