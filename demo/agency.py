@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,13 +18,16 @@ from recoup.audit.v1 import service_pb2 as audit_pb2
 from recoup.audit.v1.service_pb2_grpc import AuditServiceStub
 
 from demo.draft import Client
-from demo.rest import Creditor
+from demo.rest import PAGE, Creditor
 from deploy.local.platform import Platform
+from kernel.canonical import canonical_json
 from kernel.dial import Peer, Tokens
 from kernel.tenancy import Caller
 from services.gateway.keys import SCOPES, create_key
 
 ACTOR: Final = "demo operator"
+AT_ONCE: Final = 8
+"""Questions to audit at the same time."""
 _LONG_SECONDS: Final = 120.0
 
 
@@ -57,6 +61,37 @@ class Agency:
             if result.answer.HasField("refusal"):
                 message = f"{command.given_id}: {result.answer.refusal.rule}: {result.answer.refusal.text}"
                 raise SetUpFailed(message)
+
+    async def states(self, clients: Iterable[str], as_of: datetime | None = None) -> dict[str, bytes]:
+        """The canonical JSON of every account of these clients, by account, as accounts itself states it."""
+        stub = AccountsServiceStub(self.accounts.channel)
+        found: dict[str, bytes] = {}
+        for client in clients:
+            request = service_pb2.ListAccountsRequest(client_id=client, as_of=_timestamp(as_of), limit=PAGE)
+            while True:
+                page: service_pb2.ListAccountsResponse = await self.accounts.ask(
+                    stub.ListAccounts, request, self.caller, seconds=_LONG_SECONDS
+                )
+                found.update((account.account_id, canonical_json(account)) for account in page.accounts)
+                if not page.next_cursor:
+                    break
+                request.cursor = page.next_cursor
+        return found
+
+    async def audited(self, account_ids: Iterable[str], as_of: datetime) -> dict[str, bytes]:
+        """The canonical JSON of these accounts as audit rebuilds them from what was recorded up to an instant."""
+        found: dict[str, bytes] = {}
+        waiting = iter(account_ids)
+
+        async def ask() -> None:
+            for account_id in waiting:
+                case = await self.case(account_id, as_of)
+                found[account_id] = b"not final" if case.not_final else case.canonical_json
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AT_ONCE):
+                group.create_task(ask())
+        return found
 
     async def compare_all(self) -> list[audit_pb2.CompareCaseResponse]:
         """Audit's account of every case against the owner's."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
@@ -10,7 +11,7 @@ from typing import Final, cast
 from recoup.audit.v1 import service_pb2 as audit_pb2
 
 from demo.placement_json import Json
-from demo.report import Check, major
+from demo.report import Check, Report, major
 
 NAMED_MAX: Final = 3
 """So many accounts are named in the detail of a check that fails."""
@@ -19,24 +20,56 @@ BUCKETS: Final = ("principal", "interest", "fees", "costs", "other")
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Accounts and what was placed with them, counted in one place."""
+    """Accounts that were placed, counted in one place; the sums are None where only counts are known."""
 
     where: str
     placed: int
-    placed_minor: int
     quarantined: int
-    quarantined_minor: int
+    placed_minor: int | None = None
+    quarantined_minor: int | None = None
+
+    def __str__(self) -> str:
+        """As a check says it."""
+        placed, quarantined = (
+            f"{count:,} {what}{'' if minor is None else f' with {major(minor)}'}"
+            for count, what, minor in (
+                (self.placed, "placed", self.placed_minor),
+                (self.quarantined, "quarantined", self.quarantined_minor),
+            )
+        )
+        return f"{self.where}: {placed}, {quarantined}"
+
+
+def totals_of_accounts(where: str, accounts: Iterable[Mapping[str, Json]]) -> Totals:
+    """The totals of accounts as the API shows them, by what they were placed with."""
+    count, minor = Counter[bool](), Counter[bool]()
+    for account in accounts:
+        quarantined = account["phase"] == "quarantined"
+        terms = cast("Mapping[str, Mapping[str, Mapping[str, int]]]", account["terms"])
+        count[quarantined] += 1
+        minor[quarantined] += terms["balance"]["total"]["amount"]
+    return Totals(where, count[False], count[True], minor[False], minor[True])
+
+
+def every_line_has_a_fate(report: Report) -> Check:
+    """No line is lost, and none is counted twice."""
+    fates = {
+        "placed": report.placed,
+        "quarantined": report.quarantined,
+        "passed over": report.passed_over,
+        "refused": report.refused,
+        "duplicates": report.duplicates,
+    }
+    said = " + ".join(f"{count:,} {fate}" for fate, count in fates.items())
+    return Check("every line has one fate", sum(fates.values()) == report.lines > 0, f"{report.lines:,} lines = {said}")
 
 
 def control_totals_agree(totals: Sequence[Totals]) -> Check:
-    """The same counts and sums wherever they are counted."""
-    found = {(each.placed, each.placed_minor, each.quarantined, each.quarantined_minor) for each in totals}
-    said = "; ".join(
-        f"{each.where}: {each.placed:,} placed with {major(each.placed_minor)},"
-        f" {each.quarantined:,} quarantined with {major(each.quarantined_minor)}"
-        for each in totals
-    )
-    return Check("control totals agree", len(found) == 1, said)
+    """The same counts, and the same sums, wherever they are counted."""
+    counts = {(each.placed, each.quarantined) for each in totals}
+    sums = {(each.placed_minor, each.quarantined_minor) for each in totals if each.placed_minor is not None}
+    ok = len(totals) > 1 and len(counts) == 1 and len(sums) == 1
+    return Check("control totals agree", ok, "; ".join(map(str, totals)))
 
 
 def balances_equal_ledgers(accounts: Iterable[Mapping[str, Json]]) -> Check:

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from typing import Final, cast
 
 from demo.fates import Answer, Call, Case, Fate, fate_of
@@ -31,11 +31,10 @@ class Played:
 
 @dataclass(slots=True)
 class Play:
-    """Every account's fate. `told` hears how many calls were made."""
+    """Every account's fate."""
 
     seed: int
     today: date
-    told: Callable[[int], None] = lambda _calls: None
     accounts: list[Played] = field(default_factory=list)
 
     def add(self, api: Api, account: Mapping[str, Json]) -> None:
@@ -49,25 +48,24 @@ class Play:
         """How many calls were made."""
         return sum(account.calls for account in self.accounts)
 
-    async def until(self, last: date) -> None:
-        """Make every call up to and with a day, account by account in the order of days."""
-        waiting = [account for account in self.accounts if account.pending is not None]
-        await _at_once(AT_ONCE, (self._until(account, last) for account in waiting))
+    def due(self, last: date) -> int:
+        """How many accounts have a call up to and with a day."""
+        return sum(account.pending is not None and account.pending.day <= last for account in self.accounts)
 
-    async def _until(self, played: Played, last: date) -> None:
+    async def until(self, last: date, told: Callable[[], None]) -> None:
+        """Make every call up to and with a day, in the order of days; `told` hears of each account that is through."""
+        waiting = [account for account in self.accounts if account.pending is not None and account.pending.day <= last]
+        await _at_once(AT_ONCE, (self._until(account, last, told) for account in waiting))
+
+    async def _until(self, played: Played, last: date, told: Callable[[], None]) -> None:
         while played.pending is not None and played.pending.day <= last:
             call = played.pending
             played.calls += 1
             path = f"/v1/accounts/{played.account_id}/{call.path}"
             key = f"{self.seed}:{played.account_id}:{played.calls}"
             answer = await played.api.command(path, call.body, key)
-            self.told(1)
             played.pending = _next(played.fate, answer)
-
-
-def middle_day(placed: date, today: date) -> date:
-    """The day between the two halves."""
-    return placed + timedelta(days=(today - placed).days // 2)
+        told()
 
 
 async def accounts_of(apis: Iterable[Api], **query: str) -> AsyncIterator[tuple[Api, dict[str, Json]]]:

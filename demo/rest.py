@@ -25,6 +25,11 @@ _AGAIN: Final = frozenset({409, 429, 503, 504})
 class ApiFailed(Exception):  # noqa: N818 - named for what happened.
     """The API refused a call, or could not be reached; the text says which call, and everything that the API said."""
 
+    def __init__(self, message: str, status: int | None = None) -> None:
+        """`status` is that of the answer, if there was one."""
+        super().__init__(message)
+        self.status = status
+
 
 @dataclass(frozen=True, slots=True)
 class Creditor:
@@ -101,7 +106,7 @@ class Api:
                     return answer
                 problem = f"{method} {path}: {_told(response)}"
                 if not _may_pass(response):
-                    raise ApiFailed(problem)
+                    raise ApiFailed(problem, response.status_code)
                 pause = max(pause, _retry_after(response))
             if attempt < ATTEMPTS_MAX:
                 await asyncio.sleep(pause)

@@ -7,6 +7,7 @@ from recoup.audit.v1 import service_pb2 as audit_pb2
 from demo import checks
 from demo.checks import BUCKETS, Totals
 from demo.placement_json import Json
+from demo.report import Report
 
 
 def amounts(principal: int) -> dict[str, Json]:
@@ -30,13 +31,20 @@ def compared(*, equal: bool) -> audit_pb2.CompareCaseResponse:
 
 
 def test_totals_agree_when_they_are_the_same_everywhere() -> None:
-    assert checks.control_totals_agree([Totals("here", 2, 300, 1, 5), Totals("there", 2, 300, 1, 5)]).ok
+    assert checks.control_totals_agree([Totals("here", 2, 1, 300, 5), Totals("there", 2, 1, 300, 5)]).ok
+    assert checks.control_totals_agree([Totals("here", 2, 1, 300, 5), Totals("counted", 2, 1)]).ok
 
 
 def test_totals_that_differ_in_one_place_are_said() -> None:
-    check = checks.control_totals_agree([Totals("here", 2, 300, 1, 5), Totals("there", 2, 301, 1, 5)])
+    check = checks.control_totals_agree([Totals("here", 2, 1, 300, 5), Totals("there", 2, 1, 301, 5)])
     assert not check.ok
     assert "there: 2 placed with 3.01, 1 quarantined with 0.05" in check.detail
+    assert not checks.control_totals_agree([Totals("here", 2, 1, 300, 5), Totals("counted", 2, 2)]).ok
+
+
+def test_a_lost_line_fails() -> None:
+    assert checks.every_line_has_a_fate(Report(lines=3, placed=2, refused=1)).ok
+    assert not checks.every_line_has_a_fate(Report(lines=4, placed=2, refused=1)).ok
 
 
 def test_a_balance_is_the_sum_of_its_ledger() -> None:

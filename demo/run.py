@@ -1,0 +1,120 @@
+"""A run: the portfolio is made ready, the platform started in a folder of its own, the job done, the result printed."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.markup import escape
+
+from demo import portfolio as portfolios
+from demo.draft import Note, Portfolio
+from demo.job import Job, Told
+from demo.report import FILE_NAME, show
+from deploy.local.child import PlatformError, recorded, stop_together
+from deploy.local.places import ROOT, Places
+from deploy.local.platform import Platform, holder
+
+NOTES_MAX: Final = 8
+"""So many lines of a kind are named on the screen; the rest is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run is told. Without a file, `accounts` accounts are generated. Everything is kept under `home`."""
+
+    home: Path
+    seed: int
+    today: date
+    accounts: int
+    file: Path | None
+
+
+def run(settings: Settings, console: Console) -> int:
+    """Do everything; returns 0 when every check holds, else 1. UnreadableFile when there is nothing to place."""
+    portfolio = _made_ready(settings)
+    _introduce(portfolio, console)
+    places = Places(settings.home)
+    _begin_anew(places)
+    with Platform(places, say=lambda line: console.print(f"[dim]{escape(line)}[/]")) as platform:
+        job = Job(platform, portfolio, settings.seed, settings.today, console)
+        try:
+            told = asyncio.run(job.run())
+        finally:
+            file = job.report.write(settings.home)
+    refused = sorted([*portfolio.refused, *(note for outcome in job.outcomes for note in outcome.refused)], key=_line)
+    _list(console, "refused", refused)
+    _list(console, "quarantined", [note for outcome in job.outcomes for note in outcome.quarantined])
+    _tell(console, told)
+    show(job.report, console)
+    _look_around(console, settings.home, file, told)
+    return 0 if job.report.ok else 1
+
+
+def _made_ready(settings: Settings) -> Portfolio:
+    if settings.file is None:
+        return portfolios.generate(settings.accounts, settings.seed, settings.today, settings.home)
+    return portfolios.load(settings.file, settings.seed, settings.today)
+
+
+def _introduce(portfolio: Portfolio, console: Console) -> None:
+    rows = sum(len(batch.lines) for batch in portfolio.batches)
+    console.print(
+        f"[bold]{escape(portfolio.source)}[/]: {portfolio.lines:,} lines, {rows:,} to be placed", soft_wrap=True
+    )
+    if portfolio.shift_days is not None:
+        console.print(f"every date of the file moves forward by {portfolio.shift_days:,} days")
+    _list(console, "with a warning", sorted(portfolio.warnings, key=_line))
+
+
+def _begin_anew(places: Places) -> None:
+    """Forget an earlier run of ours: its data and its report, never those of a platform that is running there."""
+    running = holder(places)
+    if running is not None:
+        message = f"The platform of {places.home} is running (process {running}). Stop it first, then start the demo."
+        raise PlatformError(message)
+    stop_together(recorded(places))
+    for folder in (places.home / "data", places.logs, places.run):
+        shutil.rmtree(folder, ignore_errors=True)
+    (places.home / FILE_NAME).unlink(missing_ok=True)
+
+
+def _line(note: Note) -> int:
+    return note.line
+
+
+def _list(console: Console, what: str, notes: Sequence[Note]) -> None:
+    if not notes:
+        return
+    console.print(f"\n{len(notes):,} lines {what}:")
+    for note in notes[:NOTES_MAX]:
+        console.print(f"  line {note.line:,}: {escape(note.text)}", soft_wrap=True)
+    if len(notes) > NOTES_MAX:
+        console.print(f"  and {len(notes) - NOTES_MAX:,} more")
+
+
+def _tell(console: Console, told: Told) -> None:
+    console.print(f"\n[bold]The story of {escape(told.reference)}[/], as audit tells it")
+    for sentence in told.sentences:
+        day = sentence.occurred_at.ToDatetime().date()
+        rule = f" [dim]({escape(sentence.rule)})[/]" if sentence.rule else ""
+        console.print(f"  {day}  {escape(sentence.text)}{rule} [dim]by {escape(sentence.actor)}[/]", soft_wrap=True)
+    console.print()
+
+
+def _look_around(console: Console, home: Path, file: Path, told: Told) -> None:
+    shown = home.relative_to(ROOT) if home.is_relative_to(ROOT) else home
+    lines = (
+        f"The report is in {file}. What was recorded is kept in {home}. To look around:",
+        f"  .venv/bin/recoup up --home {shown}",
+        f"  .venv/bin/recoup audit story {told.account_id} --home {shown}",
+        f"  .venv/bin/recoup audit verify --home {shown}",
+    )
+    for line in lines:
+        console.print(escape(line), soft_wrap=True)
