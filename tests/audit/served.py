@@ -62,7 +62,7 @@ def hear(database: Database, log: h.Log, records: Iterable[Record] | None = None
 
 @dataclass
 class Owner(accounts_grpc.AccountsServiceServicer, logs_grpc.LogServiceServicer):
-    """What accounts is to audit: the log says where it ends, and an account's state is what its facts say, or `spoil`."""
+    """What accounts is to audit: where its log ends, and an account's state: what its facts say, then `spoil`."""
 
     log: h.Log
     spoil: Callable[[AccountState], Any] = lambda _state: None
@@ -103,6 +103,11 @@ class Owner(accounts_grpc.AccountsServiceServicer, logs_grpc.LogServiceServicer)
         return accounts.LogCut(log_id=str(self.log.log_id), numbers=numbers)
 
 
+def owner_of(log: h.Log) -> Owner:
+    """The owner of a log. What audit does not ask it is not answered."""
+    return Owner(log)  # type: ignore[abstract]
+
+
 def _by(instant: Timestamp, record: Record) -> bool:
     return record.recorded_at <= instant.ToDatetime(tzinfo=record.recorded_at.tzinfo)
 
@@ -114,17 +119,23 @@ class Served:
     stub: AuditServiceStub
     peer: Peer
 
-    async def case(self, account: str = h.ACCOUNT, caller: Caller = ANN, **instants: Any) -> audit.GetCaseResponse:
+    async def case(
+        self, account: str = h.ACCOUNT, caller: Caller = ANN, **instants: Timestamp
+    ) -> audit.GetCaseResponse:
         return await self.peer.ask(self.stub.GetCase, audit.GetCaseRequest(account_id=account, **instants), caller)
 
-    async def story(self, account: str = h.ACCOUNT, caller: Caller = ANN, **instants: Any) -> audit.TellStoryResponse:
+    async def story(
+        self, account: str = h.ACCOUNT, caller: Caller = ANN, **instants: Timestamp
+    ) -> audit.TellStoryResponse:
         return await self.peer.ask(self.stub.TellStory, audit.TellStoryRequest(account_id=account, **instants), caller)
 
     async def compare(self, account: str = h.ACCOUNT, caller: Caller = ANN) -> audit.CompareCaseResponse:
         return await self.peer.ask(self.stub.CompareCase, audit.CompareCaseRequest(account_id=account), caller)
 
     async def compare_all(self, caller: Caller = ANN) -> list[audit.CompareCaseResponse]:
-        pages = self.peer.stream(self.stub.CompareAll, audit.CompareAllRequest(), caller, seconds=10)
+        pages: AsyncIterator[audit.CompareAllResponse] = self.peer.stream(
+            self.stub.CompareAll, audit.CompareAllRequest(), caller, seconds=10
+        )
         return [case async for page in pages for case in page.cases]
 
     async def verify(self, caller: Caller = ANN) -> audit.VerifyLogResponse:

@@ -17,7 +17,7 @@ from recoup.accounts.v1 import events_pb2 as facts
 from recoup.accounts.v1 import words_pb2 as words
 from recoup.accounts.v1.state_pb2 import AccountState
 from tests.audit import histories as h
-from tests.audit.served import ANN, BEN, NORTH, SOUTH, Owner, accounts_of, auditing, hear, owning
+from tests.audit.served import ANN, BEN, NORTH, SOUTH, accounts_of, auditing, hear, owner_of, owning
 
 NOBODY = "127.0.0.1:9"
 SECOND = str(accounts_of(2))
@@ -60,7 +60,7 @@ async def failing(call: object) -> CallFailed:
 async def test_a_case_is_rebuilt_as_of_now_as_of_then_and_as_of_when_it_took_effect(heard: Database) -> None:
     log = history()
     adjusted_at = log.records[1].recorded_at
-    async with owning(Owner(log)) as address, auditing(heard, address) as audit:
+    async with owning(owner_of(log)) as address, auditing(heard, address) as audit:
         now = await audit.case()
         assert now.account.balance == h.buckets(75_000)
         assert now.canonical_json == canonical_json(now.account)
@@ -81,7 +81,7 @@ async def test_positions_say_how_far_was_heard_and_how_far_the_owner_is(heard: D
     log = history()
     log.add(facts.AccountClosed(account_id=SECOND, client_id="southbank", closed_date="2026-03-20"))
     partition = log.records[-1].partition
-    async with owning(Owner(log)) as address, auditing(heard, address) as audit:
+    async with owning(owner_of(log)) as address, auditing(heard, address) as audit:
         positions = (await audit.progress()).positions
         assert [position.partition for position in positions] == list(range(8))
         behind = {p.partition: p.owner_number - p.number for p in positions if p.owner_number != p.number}
@@ -101,7 +101,7 @@ async def test_an_instant_is_final_when_nothing_earlier_can_still_arrive(heard: 
         assert (await audit.case(recorded_until=stamp(log.records[-1].recorded_at + timedelta(hours=1)))).not_final
     # None was heard: the owner says whether the instant is over, and how far its log went by then.
     later = stamp(log.records[-1].recorded_at + timedelta(hours=1))
-    owner = Owner(log)
+    owner = owner_of(log)
     async with owning(owner) as address, auditing(heard, address) as audit:
         assert not (await audit.case(recorded_until=later)).not_final
         owner.over = False
@@ -131,7 +131,7 @@ async def test_audit_and_owner_agree_or_the_field_that_differs_is_named(heard: D
             state.balance.principal_minor += 1
             state.payments[0].transaction_reference = "T-9"
 
-    owner = Owner(history())
+    owner = owner_of(history())
     async with owning(owner) as address, auditing(heard, address) as audit:
         agreed = await audit.compare()
         assert (agreed.equal, list(agreed.differences), agreed.version) == (True, [], 3)
@@ -151,11 +151,11 @@ async def test_an_account_that_one_side_does_not_know_differs_as_a_whole(heard: 
     log = history()
     third = str(accounts_of(3))
     log.add(h.placed(third))
-    async with owning(Owner(log)) as address, auditing(heard, address) as audit:
+    async with owning(owner_of(log)) as address, auditing(heard, address) as audit:
         unheard = await audit.compare(third)
         assert (unheard.equal, unheard.version) == (False, 0)
         assert {difference.audit for difference in unheard.differences} == {""}
-    async with owning(Owner(h.Log())) as address, auditing(heard, address) as audit:
+    async with owning(owner_of(h.Log())) as address, auditing(heard, address) as audit:
         unowned = await audit.compare()
         assert not unowned.equal
         assert {difference.owner for difference in unowned.differences} == {""}
@@ -170,7 +170,7 @@ async def test_without_the_owner_a_comparison_is_a_clear_error(heard: Database) 
 
 
 async def test_an_agency_sees_its_own_cases_and_a_client_those_it_placed(heard: Database) -> None:
-    async with owning(Owner(history())) as address, auditing(heard, address) as audit:
+    async with owning(owner_of(history())) as address, auditing(heard, address) as audit:
         assert (await audit.case(caller=BEN)).account.version == 1
         assert (await audit.case(caller=ANN)).account.version == 3
         assert (await audit.case(caller=NORTH)).account.version == 3
@@ -186,8 +186,8 @@ async def test_an_agency_sees_its_own_cases_and_a_client_those_it_placed(heard: 
             assert "audit has heard of no account" in str(failed) or "compare" in str(failed)
         assert [case.account_id for case in await audit.compare_all(NORTH)] == [h.ACCOUNT]
         assert [case.account_id for case in await audit.compare_all(SOUTH)] == [SECOND]
-        for call in (audit.verify(NORTH), audit.progress(NORTH), audit.counts(NORTH)):
-            assert (await failing(call)).code is grpc.StatusCode.PERMISSION_DENIED
+        for ask in (audit.verify, audit.progress, audit.counts):
+            assert (await failing(ask(NORTH))).code is grpc.StatusCode.PERMISSION_DENIED
 
 
 async def test_facts_are_counted_by_type_for_the_agency_alone(heard: Database) -> None:
@@ -206,7 +206,7 @@ async def test_a_malformed_id_is_a_fault_of_its_field(heard: Database) -> None:
 
 
 async def test_a_log_that_was_heard_in_full_verifies(heard: Database) -> None:
-    async with owning(Owner(history())) as address, auditing(heard, address) as audit:
+    async with owning(owner_of(history())) as address, auditing(heard, address) as audit:
         verified = await audit.verify()
         assert (verified.records, verified.partitions, verified.streams) == (6, 8, 3)
         assert list(verified.breaches) == []

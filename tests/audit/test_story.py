@@ -74,7 +74,7 @@ def test_words_are_told_as_one_says_them() -> None:
 NAMED = "Named on it: person bbbbbbbb as primary"
 WHY = "because of wrong amount"
 OWED = "on 2026-03-01: 1,000.00 USD owed to North Bank (800.00 USD principal and 200.00 USD interest)"
-SPREAD = "It paid 100.00 USD principal and 200.00 USD interest; 700.00 USD is owed"
+SPREAD = "(reference T-1). It paid 100.00 USD principal and 200.00 USD interest; 700.00 USD is owed"
 
 
 def told(*messages: Message) -> list[tuple[str, str]]:
@@ -99,7 +99,7 @@ def test_a_debt_is_told_from_its_placement_on() -> None:
     )  # fmt: skip
     assert [text for text, _rule in story] == [
         f"user:ann placed account R-0001 of client northbank {OWED}. {NAMED}.",
-        f"user:ann posted a payment of 300.00 USD to the agency by ACH, effective 2026-03-05 (reference T-1). {SPREAD}.",
+        f"user:ann posted a payment of 300.00 USD to the agency by ACH, effective 2026-03-05 {SPREAD}.",
         f"user:ann recorded that person bbbbbbbb disputed 25.50 USD of the debt in writing on 2026-03-06, {WHY}.",
         "user:ann held the account because of disaster area, until 2026-04-01T00:00:00Z.",
         "user:ann closed the account on 2026-03-09, because of out of statute.",
@@ -116,9 +116,13 @@ def test_a_debt_is_told_from_its_placement_on() -> None:
 def test_what_a_fact_names_as_its_source_is_the_rule_that_is_told() -> None:
     source, reason = "11 USC 1301(a)", words.HOLD_REASON_BANKRUPTCY
     held = facts.HoldPlaced(account_id=h.ACCOUNT, reason=reason, source=source, person_id=h.PERSON)
+    held.scope = words.HOLD_SCOPE_ACCOUNT
     ((text, rule),) = told(held)
-    assert text.startswith("user:ann held the account, with every account of person bbbbbbbb, because of bankruptcy, ")
+    assert text == "user:ann held the account because of bankruptcy of person bbbbbbbb, until it is released."
     assert rule == source
+    held.scope = words.HOLD_SCOPE_PERSON
+    ((text, _rule),) = told(held)
+    assert text == "user:ann held every account of person bbbbbbbb because of bankruptcy, until it is released."
 
 
 def test_a_story_says_who_when_and_which_fact() -> None:

@@ -15,7 +15,7 @@ from kernel.record import Record, chain_next, record_hash
 from recoup.accounts.v1 import events_pb2 as facts
 from recoup.audit.v1 import service_pb2 as audit_messages
 from tests.audit import histories as h
-from tests.audit.served import BEN, Owner, auditing, hear, owning
+from tests.audit.served import BEN, Owner, auditing, hear, owner_of, owning
 
 CHANGED = "its payload or its metadata were changed"
 CHAIN = "the chain does not hold here"
@@ -52,7 +52,7 @@ def tamper(database: Database, *statements: str) -> None:
 
 
 async def verified(database: Database, owner: Owner | None = None) -> audit_messages.VerifyLogResponse:
-    async with owning(owner or Owner(history())) as address, auditing(database, address) as audit:
+    async with owning(owner or owner_of(history())) as address, auditing(database, address) as audit:
         return await audit.verify()
 
 
@@ -83,7 +83,7 @@ async def test_an_untouched_store_has_no_breach(heard: Database) -> None:
     ids=lambda column: column.partition(" ")[0],
 )
 async def test_a_change_of_payload_or_metadata_is_named_where_it_is(heard: Database, column: str) -> None:
-    tamper(heard, f"UPDATE audit.records SET {column} WHERE number = 4")
+    tamper(heard, f"UPDATE audit.records SET {column} WHERE number = 4")  # noqa: S608 - a test's own words.
     found = await breaches(heard)
     assert list(found) == [4]
     assert CHANGED in found[4][0]
@@ -92,8 +92,8 @@ async def test_a_change_of_payload_or_metadata_is_named_where_it_is(heard: Datab
 async def test_a_change_that_computes_the_kept_hash_anew_breaks_the_chain(heard: Database) -> None:
     """The administrator changes the actor and keeps the right hash of the changed record."""
     forged = replace(history().records[4], actor="user:eve")
-    hash_ = _hash(forged).hex()
-    tamper(heard, f"UPDATE audit.records SET actor = 'user:eve', hash = '\\x{hash_}' WHERE number = 4")
+    statement = f"UPDATE audit.records SET actor = 'user:eve', hash = '\\x{_hash(forged).hex()}' WHERE number = 4"  # noqa: S608
+    tamper(heard, statement)
     found = await breaches(heard)
     assert CHAIN in found[4][0]
     assert PREVIOUS in found[5][0]
@@ -131,7 +131,7 @@ async def test_whoever_moves_the_checkpoint_back_too_is_found_at_the_owners_head
     tamper(
         heard,
         "DELETE FROM audit.records WHERE number = 8",
-        f"UPDATE log.checkpoints SET last = 7, chain = '\\x{chain}' WHERE partition = 0",
+        f"UPDATE log.checkpoints SET last = 7, chain = '\\x{chain}' WHERE partition = 0",  # noqa: S608
     )
     found = await breaches(heard)
     assert "the records end at 7, and accounts at 8: the last are missing" in found[7][0]
@@ -139,7 +139,7 @@ async def test_whoever_moves_the_checkpoint_back_too_is_found_at_the_owners_head
 
 async def test_a_record_of_another_agency_is_verified_too_and_not_told(heard: Database) -> None:
     tamper(heard, "UPDATE audit.records SET actor = 'user:eve' WHERE number = 2")
-    async with owning(Owner(history())) as address, auditing(heard, address) as audit:
+    async with owning(owner_of(history())) as address, auditing(heard, address) as audit:
         seen = await audit.verify()
         assert [breach.number for breach in seen.breaches] == [2]
         assert (seen.records, seen.streams) == (8, 1)
@@ -150,9 +150,9 @@ async def test_an_owner_with_another_history_is_found(heard: Database) -> None:
     forged = h.Log(partitions=1)
     for record in history().records:
         forged.add(facts.PersonRegistered(person_id=f"p-{record.number}"))
-    (breach,) = (await verified(heard, Owner(forged))).breaches
+    (breach,) = (await verified(heard, owner_of(forged))).breaches
     assert "the chain at 8 is not the one of accounts" in breach.text
-    (breach,) = (await verified(heard, Owner(h.Log(log_id=h.OTHER_AGENCY, partitions=1)))).breaches
+    (breach,) = (await verified(heard, owner_of(h.Log(log_id=h.OTHER_AGENCY, partitions=1)))).breaches
     assert "now keeps the log" in breach.text
 
 
@@ -187,7 +187,7 @@ async def test_what_is_parked_is_said_by_verification(database: Callable[..., Da
     made, log = database("audit"), history()
     hear(made, log, log.records[:6])
     hear(made, log, [replace(log.records[6], actor="user:eve")])
-    async with owning(Owner(log)) as address, auditing(made, address) as audit:
+    async with owning(owner_of(log)) as address, auditing(made, address) as audit:
         texts = [breach.text for breach in (await audit.verify()).breaches if breach.number == 6]
     assert any("could not be kept: BrokenChain" in text for text in texts)
 

@@ -154,14 +154,17 @@ def _dispute_closed(fact: facts.DisputeClosed, actor: str, _currency: str) -> Te
 
 def _hold_placed(fact: facts.HoldPlaced, actor: str, _currency: str) -> Telling:
     why = word(words.HoldReason, fact.reason) + (f" ({fact.text})" if fact.HasField("text") else "")
-    reach = f", with every account of person {short(fact.person_id)}," if fact.HasField("person_id") else ""
+    person = f" of person {short(fact.person_id)}" if fact.HasField("person_id") else ""
+    held = f"every account{person}" if fact.scope == words.HOLD_SCOPE_PERSON else "the account"
+    concerned = person if fact.scope == words.HOLD_SCOPE_ACCOUNT else ""
     rule = fact.source if fact.HasField("source") else citations.of_hold(fact.reason)
-    return Telling(f"{actor} held the account{reach} because of {why}, {_until(fact)}.", rule)
+    return Telling(f"{actor} held {held} because of {why}{concerned}, {_until(fact)}.", rule)
 
 
 def _hold_released(fact: facts.HoldReleased, actor: str, _currency: str) -> Telling:
-    reach = f" on every account of person {short(fact.person_id)}" if fact.HasField("person_id") else ""
-    return Telling(f"{actor} released hold {short(fact.hold_id)}{reach}, because: {_words(fact.reason)}.")
+    person = f" of person {short(fact.person_id)}" if fact.HasField("person_id") else ""
+    held = f"every account{person}" if fact.scope == words.HOLD_SCOPE_PERSON else "the account"
+    return Telling(f"{actor} released hold {short(fact.hold_id)} on {held}, because: {_words(fact.reason)}.")
 
 
 def _document_attached(fact: facts.DocumentAttached, actor: str, _currency: str) -> Telling:

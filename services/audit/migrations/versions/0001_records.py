@@ -18,6 +18,7 @@ def upgrade() -> None:
     log = schema_sql("audit", partitions=int(given["partitions"]), clock=given["clock"])
     records = (Path(__file__).parents[2] / "tables.sql").read_text(encoding="utf-8")
     driver = op.get_bind().connection.driver_connection
+    assert driver is not None, "a migration runs on a connection"
     for sql in (log, records):
         # By the driver alone, which takes many statements and a % that is none of its placeholders.
         driver.execute(sql)
