@@ -225,7 +225,8 @@ class Writer:
 
     def _rollback(self) -> None:
         if not self._connection.closed:
-            self._connection.execute("ROLLBACK")
+            # Not `execute("ROLLBACK")`: psycopg takes what a failed pipeline skipped for prepared, until rollback() says so.
+            self._connection.rollback()
 
     def _reconnect(self) -> bool:
         """A new connection, if the server gives one soon."""
