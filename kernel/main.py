@@ -163,7 +163,8 @@ async def opened(service: Service, settings: Settings) -> AsyncIterator[Context]
         engine = engine_of(url)
         stack.push_async_callback(engine.dispose)
         tokens = Tokens(_secret(settings.token_secret))
-        peers = {name: Peer(address, tokens) for name, address in settings.owners.items() if name != service.name}
+        # A service that hears its own facts asks itself for what Kafka did not bring.
+        peers = {name: Peer(address, tokens) for name, address in settings.owners.items()}
         for peer in peers.values():
             stack.push_async_callback(peer.close)
         key = _secret(settings.input_key)
@@ -177,7 +178,8 @@ async def serving(context: Context, verb: Verb) -> AsyncIterator[Running]:
     settings = context.settings
     server = _server(context) if verb in ("api", "all") else None
     hearing = _Hearing(context) if verb in ("worker", "all") and context.service.hears else None
-    relaying = _Relaying(context) if verb in ("relay", "all") else None
+    # A service that decides nothing records nothing, has no topic, and nothing to publish.
+    relaying = _Relaying(context) if verb in ("relay", "all") and context.service.deciders else None
     endpoint = Endpoint(Readiness(_checks(context, hearing, relaying)))
     grpc_port = await server.start(f"{settings.grpc_host}:{settings.grpc_port}") if server else None
     metrics_port = await endpoint.start(settings.grpc_host, settings.metrics_port)
