@@ -14,7 +14,7 @@ from recoup.accounts.v1 import words_pb2 as words
 from recoup.accounts.v1.events_pb2 import PersonHold
 
 from kernel.decider import Decider, Fault, Refused
-from services.accounts.domain.holds import DisputeHoldsItself, HoldIdTaken, HoldUnknown, refuse_expiry
+from services.accounts.domain.holds import DisputeHoldsItself, HoldIdTaken, HoldUnknown, expired, refuse_expiry
 
 
 class SamePerson(Refused):
@@ -43,6 +43,10 @@ class Person:
     holds: Mapping[str, HeldHold] = field(default_factory=dict)
     linked: tuple[str, ...] = ()
     erased: bool = False
+
+    def holds_in_force(self, now: datetime) -> Sequence[PersonHold]:
+        """The holds that were neither released nor have expired at an instant."""
+        return [hold for hold in self.standing_holds() if not expired(hold.expires_at, now)]
 
     def standing_holds(self) -> Sequence[PersonHold]:
         """The holds that were not released."""

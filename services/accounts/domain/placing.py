@@ -10,6 +10,7 @@ from recoup.accounts.v1 import commands_pb2 as commands
 from recoup.accounts.v1 import events_pb2 as events
 from recoup.accounts.v1 import state_pb2 as states
 from recoup.accounts.v1 import words_pb2 as words
+from recoup.accounts.v1.commands_pb2 import ClientStanding
 from recoup.accounts.v1.terms_pb2 import AccountTerms, Debtor
 
 from kernel.decider import Fault, Refused
@@ -144,18 +145,28 @@ def _refuse(command: Placing, today: date) -> None:
     faults = [
         *(Fault(fault.pointer, fault.code, fault.message) for fault in command.faults),
         *term_faults(command.terms, today),
-        *_debtor_faults(command.debtors),
+        *(() if command.faults else _debtor_faults(command.debtors)),
     ]
     if faults:
         raise PlacementInvalid(faults=faults)
-    client = command.client
+    for fault, rule in _client_refusals(command.terms, command.client):
+        raise rule(faults=[fault])
+
+
+def client_faults(terms: AccountTerms, client: ClientStanding) -> Sequence[Fault]:
+    """What hinders the client from placing this account at all."""
+    return [fault for fault, _rule in _client_refusals(terms, client)]
+
+
+def _client_refusals(terms: AccountTerms, client: ClientStanding) -> Iterator[tuple[Fault, type[Refused]]]:
     if not client.registered:
-        raise ClientUnknown(faults=[Fault("/terms/client_id", "unknown", "is not registered")])
+        yield Fault("/terms/client_id", "unknown", "is not registered"), ClientUnknown
+        return
     if not client.portfolio_open:
-        raise PortfolioUnknown(faults=[Fault("/terms/portfolio_id", "unknown", "is not open for this client")])
-    if command.terms.currency not in client.currencies:
+        yield Fault("/terms/portfolio_id", "unknown", "is not open for this client"), PortfolioUnknown
+    if terms.currency not in client.currencies:
         text = f"must be one of {', '.join(client.currencies)}"
-        raise CurrencyNotAgreed(faults=[Fault("/terms/currency", "not_agreed", text)])
+        yield Fault("/terms/currency", "not_agreed", text), CurrencyNotAgreed
 
 
 def _debtor_faults(debtors: Sequence[Debtor]) -> Iterator[Fault]:

@@ -109,6 +109,11 @@ class Account:
         return self.phase == states.ACCOUNT_PHASE_CLOSED
 
     @property
+    def workable(self) -> bool:
+        """Whether outbound work is allowed as far as phase and balance go; holds are another question."""
+        return self.phase == states.ACCOUNT_PHASE_OPEN and self.balance.total > 0
+
+    @property
     def client_id(self) -> str:
         """The client that placed it."""
         return self.terms.client_id
