@@ -40,8 +40,8 @@ async def test_repetitions_in_a_row_are_all_answered_from_the_log(
     second = await PostgresStore.open(database.url, database.reader_url, RealClock())
     try:
         executor = Executor("sample", [LEDGER], second, RealClock(), project, INPUT_KEY)
-        repeated = [await executor.execute(posted(book_id, number)) for number in range(5) for book_id in BOOKS]
-        fresh = await executor.execute(posted(BOOKS[0], 99))
+        repeated = [(await executor.execute_many([posted(book_id, number)]))[0] for number in range(5) for book_id in BOOKS]
+        (fresh,) = await executor.execute_many([posted(BOOKS[0], 99)])
     finally:
         await second.close()
     assert all(answer.replayed for answer in repeated)
