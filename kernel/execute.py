@@ -142,7 +142,7 @@ class Executor:
     ) -> None:
         """`input_key` keys the MAC by which a repeated command is known to be the same."""
         self._service, self._store, self._clock, self._project = service, store, clock, project
-        self._input_key = input_key
+        self._mac_begun = hmac.new(input_key, digestmod="sha256")
         self._routes = {command: _route(decider, command) for decider in deciders for command in decider.commands}
         self._states = States()
 
@@ -337,7 +337,9 @@ class Executor:
 
     def _mac(self, command: Message, sent: bytes | None = None) -> bytes:
         message = command.SerializeToString(deterministic=True) if sent is None else sent
-        return hmac.digest(self._input_key, message, "sha256")
+        mac = self._mac_begun.copy()
+        mac.update(message)
+        return mac.digest()
 
     def _decide(self, cause: _Cause, known: Known) -> tuple[Decided, Answer]:
         decider = cause.route.decider

@@ -82,7 +82,7 @@ async def test_a_rebuild_while_writers_write_loses_no_row_and_equals_a_fresh_fol
 
     writers = [asyncio.create_task(write(number)) for number in range(12)]
     await asyncio.sleep(0.2)
-    results = [await rebuilt(world) for _ in range(4)]
+    results = [await rebuilt(world) for _ in range(6)]
     await asyncio.sleep(0.2)
     writing = False
     assert all(count > 20 for count in await asyncio.gather(*writers))
