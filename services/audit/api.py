@@ -34,6 +34,8 @@ from services.audit.owner import PATIENCE_SECONDS, Owners
 from services.audit.verification import verify
 from services.audit.views import SOURCE_OF_ACCOUNTS, Case, Progress, Views
 
+SCOPE: Final = "audit:read"
+"""What a credential must carry to ask audit anything."""
 COMPARISONS_AT_ONCE: Final = 32
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
@@ -48,7 +50,7 @@ class AuditServicer(grpc_service.AuditServiceServicer):
 
     async def GetCase(self, request: messages.GetCaseRequest, _context: Context) -> messages.GetCaseResponse:  # noqa: N802 - the contract's name, here and below.
         """One case as of an instant, recorded and effective."""
-        caller, account_id = current_call().caller, _account_id(request)
+        caller, account_id = _caller(), _account_id(request)
         recorded, occurred = _instant(request, "recorded_until"), _instant(request, "occurred_until")
         case = await self._views.case(caller, account_id)
         book = _book(case, recorded, occurred)
@@ -65,7 +67,7 @@ class AuditServicer(grpc_service.AuditServiceServicer):
 
     async def TellStory(self, request: messages.TellStoryRequest, _context: Context) -> messages.TellStoryResponse:  # noqa: N802
         """One case as sentences, with what stands on other streams and concerns it."""
-        caller, account_id = current_call().caller, _account_id(request)
+        caller, account_id = _caller(), _account_id(request)
         recorded, occurred = _instant(request, "recorded_until"), _instant(request, "occurred_until")
         case = await self._views.case(caller, account_id)
         _visible(_book(case, recorded, occurred), caller, account_id)
@@ -77,7 +79,7 @@ class AuditServicer(grpc_service.AuditServiceServicer):
         self, request: messages.CompareCaseRequest, _context: Context
     ) -> messages.CompareCaseResponse:
         """Audit's account of a case against the owner's, at the version that audit has."""
-        caller, account_id = current_call().caller, _account_id(request)
+        caller, account_id = _caller(), _account_id(request)
         case = await self._views.case(caller, account_id)
         book = fold_account((entry.version, entry.type, entry.payload) for entry in case.entries)
         if not book.placed:
@@ -88,7 +90,7 @@ class AuditServicer(grpc_service.AuditServiceServicer):
         self, _request: messages.CompareAllRequest, _context: Context
     ) -> AsyncIterator[messages.CompareAllResponse]:
         """Every case that the caller may see against the owner's state, page by page."""
-        caller = current_call().caller
+        caller = _caller()
         async for page in self._views.cases(caller):
             books = [(account_id, book) for account_id, book in _books(page) if _may_see(caller, book)]
             compared: list[messages.CompareCaseResponse] = []
@@ -174,8 +176,14 @@ def _holds(progress: Progress, case: Case) -> bool:
     return progress.source == SOURCE_OF_ACCOUNTS and progress.partition == case.entries[0].partition
 
 
-def _agency() -> Caller:
+def _caller() -> Caller:
     caller = current_call().caller
+    caller.require(SCOPE)
+    return caller
+
+
+def _agency() -> Caller:
+    caller = _caller()
     if caller.client is not None:
         message = "what concerns the whole log is for the agency's own people, not for one client"
         raise Forbidden(message)

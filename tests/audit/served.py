@@ -39,10 +39,11 @@ from services.audit.views import Views
 from tests.audit import histories as h
 
 SECRET = b"0123456789abcdef0123456789abcdef"
-ANN = Caller(h.AGENCY, None, "user:ann", "credential-ann", frozenset())
-BEN = Caller(h.OTHER_AGENCY, None, "user:ben", "credential-ben", frozenset())
-NORTH = Caller(h.AGENCY, h.CLIENT, "client:northbank", "credential-north", frozenset())
-SOUTH = Caller(h.AGENCY, "southbank", "client:southbank", "credential-south", frozenset())
+READS = frozenset({"audit:read"})
+ANN = Caller(h.AGENCY, None, "user:ann", "credential-ann", READS)
+BEN = Caller(h.OTHER_AGENCY, None, "user:ben", "credential-ben", READS)
+NORTH = Caller(h.AGENCY, h.CLIENT, "client:northbank", "credential-north", READS)
+SOUTH = Caller(h.AGENCY, "southbank", "client:southbank", "credential-south", READS)
 
 
 def hear(database: Database, log: h.Log, records: Iterable[Record] | None = None) -> None:
@@ -118,6 +119,7 @@ class Served:
 
     stub: AuditServiceStub
     peer: Peer
+    address: str
 
     async def case(
         self, account: str = h.ACCOUNT, caller: Caller = ANN, **instants: Timestamp
@@ -174,7 +176,7 @@ async def auditing(database: Database, owner_address: str) -> AsyncIterator[Serv
     # Without retries: audit has retried before it says that an owner is away.
     channel = grpc.aio.insecure_channel(address, options=[("grpc.enable_retries", 0)])
     try:
-        yield Served(AuditServiceStub(channel), peer)
+        yield Served(AuditServiceStub(channel), peer, address)
     finally:
         await channel.close()
         await peer.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import grpc
@@ -188,6 +189,15 @@ async def test_an_agency_sees_its_own_cases_and_a_client_those_it_placed(heard: 
         assert [case.account_id for case in await audit.compare_all(SOUTH)] == [SECOND]
         for ask in (audit.verify, audit.progress, audit.counts):
             assert (await failing(ask(NORTH))).code is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_a_credential_that_may_not_read_audit_is_refused(heard: Database) -> None:
+    nosy = replace(ANN, scopes=frozenset({"accounts:read"}))
+    async with auditing(heard, NOBODY) as audit:
+        for ask in (audit.verify, audit.progress, audit.counts, audit.compare_all):
+            assert (await failing(ask(nosy))).code is grpc.StatusCode.PERMISSION_DENIED
+        for ask_about in (audit.case, audit.story, audit.compare):
+            assert (await failing(ask_about(h.ACCOUNT, nosy))).code is grpc.StatusCode.PERMISSION_DENIED
 
 
 async def test_facts_are_counted_by_type_for_the_agency_alone(heard: Database) -> None:
