@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cli import platform
+from cli import client, key, platform
 from deploy.local.child import PlatformError
 
 app = typer.Typer(
@@ -20,6 +20,8 @@ app = typer.Typer(
 
 for command in (platform.setup, platform.up, platform.down, platform.reset, platform.doctor):
     app.command()(command)
+for group in (client.app, key.app):
+    app.add_typer(group)
 
 
 def main() -> int:
