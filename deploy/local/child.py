@@ -147,12 +147,15 @@ def _read(pid_file: Path) -> Child:
 
 
 def _start_of(pid: int) -> int | None:
-    """When the program started, None when it has ended: fields 22 and 3 (Z: not yet reaped) of /proc/PID/stat."""
+    """When the program started, None when it has ended: fields 22 and 3 of /proc/PID/stat."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return None if fields[0] in "ZX" else int(fields[19])
+    # Z: ended, not yet waited for. A killed program's first thread may say so while others still hold its ports.
+    ended = fields[0] in "ZX" and threads <= 1
+    return None if ended else int(fields[19])
 
 
 def _reap(pid: int) -> None:

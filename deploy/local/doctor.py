@@ -133,13 +133,15 @@ def _programs(places: Places) -> Iterator[Finding]:
 
 
 def _ports(places: Places) -> Iterator[Finding]:
-    runs = holder(places) is not None
-    for name, port in ports.remembered(places.ports).items():
-        if runs:
-            yield Finding(f"{name} answers on port {port}", ports.answers(port), "See its log, then start anew.")
-        else:
+    if holder(places) is None:
+        for name, port in ports.remembered(places.ports).items():
             taken = "" if ports.is_free(port) else " is taken by another program: the next start chooses another one"
             yield Finding(f"port {port} of {name}{taken or ' is free'}", ok=True)
+    elif places.platform.exists():
+        for name, services in read_addresses(places).services.items():
+            for kind, port in services.items():
+                mend = f"See {places.logs / name}.log, then `make down` and `make up`."
+                yield Finding(f"{name} answers on port {port} ({kind})", ports.answers(port), mend)
 
 
 def _database_server(_places: Places, addresses: Addresses) -> Iterator[Finding]:

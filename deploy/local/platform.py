@@ -91,7 +91,7 @@ class Platform:
             stop_together(recorded(self.places))
             secrets = kept_secrets(self.places.secrets)
             chosen = ports.choose(self._port_names(), self.places.ports)
-            self.postgres = self._postgres(secrets, chosen["postgres"])
+            self.postgres = self._postgres(secrets, chosen)
             stack.callback(self.postgres.stop)
             self.kafka = self._kafka(chosen)
             stack.callback(self.kafka.stop)
@@ -148,15 +148,19 @@ class Platform:
 
     def _port_names(self) -> list[str]:
         services = [name for program in self._programs.values() for name in program.port_names()]
-        return ["postgres", "kafka", "kafka.controller", *services]
+        postgres = [] if os.environ.get(POSTGRES_GIVEN) else ["postgres"]
+        kafka = [] if os.environ.get(KAFKA_GIVEN) else ["kafka", "kafka.controller"]
+        return [*postgres, *kafka, *services]
 
-    def _postgres(self, secrets: Secrets, port: int) -> Server:
+    def _postgres(self, secrets: Secrets, chosen: Mapping[str, int]) -> Server:
         began = time.monotonic()
         given = os.environ.get(POSTGRES_GIVEN)
         if given:
             _require_version(given)
-        server = Server(given) if given else start_postgres(self.places, port, secrets.password("postgres"))
-        self._done("PostgreSQL is given" if given else f"PostgreSQL is ready at {ports.LOOPBACK}:{port}", began)
+        server = (
+            Server(given) if given else start_postgres(self.places, chosen["postgres"], secrets.password("postgres"))
+        )
+        self._done("PostgreSQL is given" if given else f"PostgreSQL is ready at port {chosen['postgres']}", began)
         return server
 
     def _kafka(self, chosen: Mapping[str, int]) -> Broker:

@@ -1,13 +1,21 @@
-"""Free ports on the loopback address, remembered so that a restart is found where it was."""
+"""Free ports on the loopback address, remembered so that a restart is found where it was.
+
+They lie below the range from which the system takes the near ends of connections. Within it, a server that is away for
+a moment may find its port taken by a connection, even by one that a waiting client made to itself.
+"""
 
 from __future__ import annotations
 
 import json
+import random
 import socket
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK: Final = "127.0.0.1"
+PORT_MIN: Final = 10_240
+EPHEMERAL: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def choose(names: Iterable[str], memory: Path) -> dict[str, int]:
@@ -41,16 +49,13 @@ def is_free(port: int) -> bool:
 def answers(port: int, host: str = LOOPBACK) -> bool:
     """Whether somebody listens on the port."""
     try:
-        with socket.create_connection((host, port), timeout=1):
-            return True
+        with socket.create_connection((host, port), timeout=1) as connection:
+            # A connection that reached itself has met nobody.
+            return bool(connection.getsockname() != connection.getpeername())
     except OSError:
         return False
 
 
 def _free(taken: Iterable[int]) -> int:
-    while True:
-        with socket.socket() as probe:
-            probe.bind((LOOPBACK, 0))
-            port: int = probe.getsockname()[1]
-        if port not in taken:
-            return port
+    candidates = range(PORT_MIN, int(EPHEMERAL.read_text().split()[0]))
+    return next(port for port in random.sample(candidates, len(candidates)) if port not in taken and is_free(port))
