@@ -26,6 +26,8 @@ requirements: setup ## pin every dependency of pyproject.toml anew, by hash
 	  --custom-compile-command "make requirements" pyproject.toml -o requirements/run.txt
 	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --no-annotate --generate-hashes --extra dev \
 	  --custom-compile-command "make requirements" pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --no-annotate --generate-hashes --extra dev \
+	  --custom-compile-command "make requirements" pyproject.toml requirements/bench.in -o requirements/bench.txt
 
 up: setup ## run the whole platform in the foreground; Ctrl-C stops it
 	@$(BIN)/recoup up
@@ -42,8 +44,14 @@ doctor: setup ## tell what is wrong with the machine or the platform, and how to
 demo: setup ## play a portfolio from placement to audit; PORTFOLIO=FILE takes one of yours
 	@$(BIN)/python -m demo $(if $(PORTFOLIO),"$(PORTFOLIO)")
 
-bench: setup ## measure against the peers, into benchmarks/latest.json
-	@$(BIN)/python -m benchmarks
+bench: setup .venv-bench/recoup.stamp ## measure against the peers, into benchmarks/latest.json
+	@PYTHONPATH=.:gen .venv-bench/bin/python -m benchmarks
+
+# The peers live in an environment of their own, so that the product never depends on them.
+.venv-bench/recoup.stamp: requirements/bench.txt
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --require-hashes -r requirements/bench.txt
+	@touch $@
 
 test: setup ## run the tests; TESTS=tests/kernel runs some
 	$(BIN)/python -m pytest $(TESTS)

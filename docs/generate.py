@@ -53,9 +53,9 @@ def catalogue() -> str:
     lines = [
         "# Facts",
         "",
-        "Generated from the contracts by `python -m docs.generate`; change `proto/`, not this page. Every fact travels as",
-        "[record.md](record.md) says. *stream* marks the field that names the entity, *occurred* the one that says when it",
-        "happened, *account* those that name the accounts it concerns.",
+        "Generated from the contracts by `python -m docs.generate`; change `proto/`, not this page. Every fact travels",
+        "as [record.md](record.md) says. *stream* marks the field that names the entity, *occurred* the one that says",
+        "when it happened, *account* those that name the accounts it concerns.",
     ]
     for file in files:
         lines += ["", f"## {file.package}", ""]
@@ -74,13 +74,23 @@ def _table_of_contents(file: descriptor_pb2.FileDescriptorProto) -> list[str]:
     return ["| fact | says |", "|---|---|", *rows]
 
 
-def _message(file: descriptor_pb2.FileDescriptorProto, index: int, message: descriptor_pb2.DescriptorProto) -> list[str]:
+def _message(
+    file: descriptor_pb2.FileDescriptorProto, index: int, message: descriptor_pb2.DescriptorProto
+) -> list[str]:
     comments = _comments(file)
     rows = [
         f"| {field.number} | `{field.name}` | {_type(field)} | {comments[(_MESSAGE, index, _FIELD, place)]} |"
         for place, field in enumerate(message.field)
     ]
-    return [f"### {message.name}", "", comments[(_MESSAGE, index)], "", "| # | field | type | says |", "|---|---|---|---|", *rows]
+    return [
+        f"### {message.name}",
+        "",
+        comments[(_MESSAGE, index)],
+        "",
+        "| # | field | type | says |",
+        "|---|---|---|---|",
+        *rows,
+    ]
 
 
 def _type(field: descriptor_pb2.FieldDescriptorProto) -> str:

@@ -33,7 +33,20 @@ ALLOWED_STDLIB = {
     "unicodedata",
     "uuid",
 }
-FORBIDDEN_CALLS = {"now", "utcnow", "today", "time", "monotonic", "uuid1", "uuid4", "random", "float", "open", "print", "input"}
+FORBIDDEN_CALLS = {
+    "now",
+    "utcnow",
+    "today",
+    "time",
+    "monotonic",
+    "uuid1",
+    "uuid4",
+    "random",
+    "float",
+    "open",
+    "print",
+    "input",
+}
 FORBIDDEN_NAMES = {"float"}
 
 
@@ -42,10 +55,14 @@ def breaches(source: str, *, allow_decider: bool, own: str) -> Iterator[str]:
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (f"imports {alias.name}" for alias in node.names if not _allowed(alias.name, allow_decider, own))
+            yield from (
+                f"imports {alias.name}"
+                for alias in node.names
+                if not _allowed(alias.name, own, allow_decider=allow_decider)
+            )
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
-            if node.level or not _allowed(module, allow_decider, own):
+            if node.level or not _allowed(module, own, allow_decider=allow_decider):
                 yield f"imports from {'.' * node.level}{module}"
         elif isinstance(node, ast.Call):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -55,7 +72,7 @@ def breaches(source: str, *, allow_decider: bool, own: str) -> Iterator[str]:
             yield f"has the float {node.value} on line {node.lineno}"
 
 
-def _allowed(module: str, allow_decider: bool, own: str) -> bool:
+def _allowed(module: str, own: str, *, allow_decider: bool) -> bool:
     top = module.split(".", 1)[0]
     if top in ALLOWED_STDLIB or top == "recoup" or module.startswith(("google.protobuf", own)):
         return True

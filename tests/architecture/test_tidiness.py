@@ -16,7 +16,8 @@ SERVICES = ("accounts", "contacts", "plans", "legal", "audit", "gateway")
 
 
 def tracked(*patterns: str) -> list[Path]:
-    listed = subprocess.run(["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = ["git", "ls-files", *patterns]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return [path for name in listed.stdout.splitlines() if (path := ROOT / name).is_file()]
 
 
@@ -39,7 +40,9 @@ def test_modules_and_functions_can_be_held_in_the_head() -> None:
 
 
 def test_no_room_has_a_name_that_says_nothing() -> None:
-    assert not [path for path in product_modules() if NAMES_TO_AVOID & set(path.relative_to(ROOT).with_suffix("").parts)]
+    assert not [
+        path for path in product_modules() if NAMES_TO_AVOID & set(path.relative_to(ROOT).with_suffix("").parts)
+    ]
 
 
 def test_the_kernel_names_no_service() -> None:
@@ -54,7 +57,9 @@ def test_exceptions_are_swallowed_in_one_file_only() -> None:
 
 
 def test_the_project_speaks_of_itself_alone() -> None:
-    foreign = re.compile(r"(^|[^\w.])/(work|root|home/\w+)/|--(extra-)?index-url|//pypi\.|/simple/|maven2/|registry\.npmjs")
+    foreign = re.compile(
+        r"(^|[^\w.])/(work|root|home/\w+)/|--(extra-)?index-url|//pypi\.|/simple/|maven2/|registry\.npmjs"
+    )
     own = Path(__file__)
     texts = [path for path in tracked() if path != own and path.suffix not in {".binpb", ".woff2", ".png", ".map"}]
     found = [

@@ -1,4 +1,4 @@
-"""One message of every fact with every field filled: the golden corpus is their bytes on the day they were published."""
+"""One message of every fact with every field filled; the golden corpus is their bytes when they were published."""
 
 from __future__ import annotations
 

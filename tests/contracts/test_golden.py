@@ -11,8 +11,8 @@ from google.protobuf.descriptor_pool import Default
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.unknown_fields import UnknownFieldSet
-
 from recoup.accounts.v1 import events_pb2 as accounts_events
+
 from tests.contracts.samples import facts_of, filled
 
 GOLDEN = Path(__file__).parent / "golden.json"

@@ -73,7 +73,7 @@ INSTANTS = st.integers(-(2**50), 2**50)
     accounts=st.lists(st.uuids(), max_size=4),
     payload=st.binary(max_size=80),
 )
-def test_any_record_is_read_alike(  # noqa: PLR0913 - one argument a field of the layout.
+def test_any_record_is_read_alike(  # noqa: PLR0913, PLR0917 - one argument a field of the layout.
     tenant: UUID,
     stream: str,
     version: int,
@@ -112,9 +112,21 @@ def make_vectors() -> dict[str, Any]:
     tenant = UUID("0190c5a0-0000-7000-8000-00000000000a")
     accounts = (UUID("11111111-1111-5111-8111-111111111111"), UUID("22222222-2222-5222-8222-222222222222"))
     plan = [
-        ("account-11111111-1111-5111-8111-111111111111", 1, "recoup.accounts.v1.AccountPlaced", accounts[:1], b"\x0a\x01a"),
+        (
+            "account-11111111-1111-5111-8111-111111111111",
+            1,
+            "recoup.accounts.v1.AccountPlaced",
+            accounts[:1],
+            b"\x0a\x01a",
+        ),
         ("person-33333333-3333-5333-8333-333333333333", 1, "recoup.accounts.v1.PersonHoldPlaced", accounts, b""),
-        ("account-11111111-1111-5111-8111-111111111111", 2, "recoup.accounts.v1.AccountClosed", accounts[:1], b"\x18\x01"),
+        (
+            "account-11111111-1111-5111-8111-111111111111",
+            2,
+            "recoup.accounts.v1.AccountClosed",
+            accounts[:1],
+            b"\x18\x01",
+        ),
     ]
     chain, last, records = chain_start(log_id, partition), {}, []
     for number, (stream, version, type_, concerned, payload) in enumerate(plan):
