@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Annotated
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import typer
 from google.protobuf.json_format import MessageToJson
@@ -27,7 +27,7 @@ ClientId = Annotated[str, typer.Argument(help="The client's id within the agency
 
 
 @app.command()
-def register(  # noqa: PLR0913 - one option for each term of the contract.
+def register(  # noqa: PLR0913, PLR0917 - one option for each term of the contract.
     client_id: ClientId,
     legal_name: Annotated[str, typer.Option("--name", help="The legal name of the firm.")],
     kind: Annotated[str, typer.Option("--kind", help=" | ".join(KINDS))] = "creditor",
@@ -36,7 +36,7 @@ def register(  # noqa: PLR0913 - one option for each term of the contract.
         int, typer.Option("--rate", min=0, max=10_000, help="The agency's share, in basis points.")
     ] = 2_500,
     currency: Annotated[list[str], typer.Option("--currency", help="A currency it may place in.")] = ["USD"],  # noqa: B006
-    agency: Agency = UUID(AGENCY),
+    agency: Agency = AGENCY,
 ) -> None:
     """Register a client with its contract."""
     contract = commands_pb2.Contract(
@@ -57,7 +57,7 @@ def portfolio(
     client_id: ClientId,
     portfolio_id: Annotated[str, typer.Argument(help="The portfolio's id within the client.")],
     name: Annotated[str | None, typer.Option("--name", help="Its name; its id when absent.")] = None,
-    agency: Agency = UUID(AGENCY),
+    agency: Agency = AGENCY,
 ) -> None:
     """Open a portfolio, which accounts are placed into."""
     command = commands_pb2.OpenPortfolio(client_id=client_id, portfolio_id=portfolio_id, name=name or portfolio_id)
@@ -66,7 +66,7 @@ def portfolio(
 
 
 @app.command()
-def show(client_id: ClientId, agency: Agency = UUID(AGENCY)) -> None:
+def show(client_id: ClientId, agency: Agency = AGENCY) -> None:
     """Show a client, its contract and its portfolios."""
     typer.echo(MessageToJson(asyncio.run(_client(open_session(agency), client_id)), preserving_proto_field_name=True))
 

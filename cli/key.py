@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
-from uuid import UUID
 
 import psycopg
 import typer
@@ -29,7 +28,7 @@ def create(
     scope: Scopes = None,
     days: Days = None,
     live: Annotated[bool, typer.Option("--live", help="A key for live data instead of test data.")] = False,  # noqa: FBT002
-    agency: Agency = UUID(AGENCY),
+    agency: Agency = AGENCY,
 ) -> None:
     """Make a key and show it, this once."""
     expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
@@ -51,7 +50,7 @@ def create(
 
 
 @app.command("list")
-def list_(agency: Agency = UUID(AGENCY)) -> None:
+def list_(agency: Agency = AGENCY) -> None:
     """List the agency's keys, without their secrets."""
     with psycopg.connect(open_session(agency).database_url("gateway")) as connection:
         keys = list_keys(connection, agency)
@@ -70,7 +69,7 @@ def list_(agency: Agency = UUID(AGENCY)) -> None:
 
 
 @app.command()
-def revoke(key_id: str, agency: Agency = UUID(AGENCY)) -> None:
+def revoke(key_id: str, agency: Agency = AGENCY) -> None:
     """Revoke a key by its id. The gateway forgets it within five seconds."""
     with psycopg.connect(open_session(agency).database_url("gateway")) as connection:
         if not revoke_key(connection, agency, key_id):

@@ -18,7 +18,7 @@ from deploy.local.secrets import Secrets, kept_secrets
 from kernel.dial import Peer, Tokens
 from kernel.tenancy import Caller
 
-AGENCY: Final = "5b7c1f52-92f4-5c1e-8d57-0f6f1f6a9a01"
+AGENCY: Final = UUID("5b7c1f52-92f4-5c1e-8d57-0f6f1f6a9a01")
 """The one agency of a local platform, unless another is named."""
 OPERATOR: Final = "operator"
 SCOPES: Final = frozenset({"clients:write", "accounts:read", "persons:read", "persons:write", "audit:read"})
