@@ -15,6 +15,7 @@ from uuid import UUID
 
 import grpc
 import psycopg
+from recoup.event.v1 import record_pb2
 
 from kernel.checkpoint import (
     PARKED_MAX,
@@ -24,6 +25,7 @@ from kernel.checkpoint import (
     Moved,
     Place,
     blocked_streams,
+    count_parked,
     lock,
     lock_at,
     move,
@@ -34,13 +36,14 @@ from kernel.execute import Busy, Overloaded, Unavailable
 from kernel.judge import Position, after
 from kernel.record import Record
 from kernel.wire import from_message
-from recoup.event.v1 import record_pb2
 
 Effect: TypeAlias = Callable[[Connection, Sequence[Record]], None]
-"""Takes facts in log order inside the transaction that moves the checkpoint; it neither commits nor uses the network."""
+"""Takes facts in log order, inside the transaction that moves the checkpoint; it neither commits nor asks anybody."""
 
 ERROR_CHARACTERS_MAX: Final = 2_000
 
+_FORGET: Final = "DELETE FROM log.parked WHERE (consumer, source, partition, number) = (%s, %s, %s, %s)"
+_EXPLAIN: Final = "UPDATE log.parked SET error = %s WHERE (consumer, source, partition, number) = (%s, %s, %s, %s)"
 _TRANSIENT_CLASSES: Final = frozenset({"08", "25", "40", "53", "55", "57", "58"})
 """SQLSTATE classes: connection, transaction state, rollback, resources, locks, operator, system."""
 _TRANSIENT: Final = (Moved, Halted, Busy, Unavailable, Overloaded, OSError, TimeoutError, MemoryError, grpc.RpcError)
@@ -161,15 +164,14 @@ def _retry_one(
     connection: Connection, place: Place, effects: Effects, checkpoint: Checkpoint, record: Record
 ) -> str | None:
     row = (*place.key, record.number)
-    at = "WHERE (consumer, source, partition, number) = (%s, %s, %s, %s)"
     try:
         with connection.transaction():
             effects.run(connection, [record], checkpoint.react_from)
-            connection.execute(f"DELETE FROM log.parked {at}", row)
+            connection.execute(_FORGET, row)
     except Exception as error:
         if is_transient(error) or connection.closed:
             raise
-        connection.execute(f"UPDATE log.parked SET error = %s {at}", (_words(error), *row))
+        connection.execute(_EXPLAIN, (_words(error), *row))
         return _words(error)
     return None
 
@@ -178,9 +180,7 @@ def _let_go(connection: Connection, place: Place, checkpoint: Checkpoint) -> Non
     """End a halt that was due to the number parked, once it is small enough. A fork stays halted."""
     if checkpoint.halted is None or not checkpoint.halted.startswith("parked:"):
         return
-    counted = "SELECT count(*) FROM log.parked WHERE (consumer, source, partition) = (%s, %s, %s)"
-    (parked,) = connection.execute(counted, place.key).fetchone() or (0,)
-    if parked <= PARKED_MAX:
+    if count_parked(connection, place) <= PARKED_MAX:
         release(connection, place)
 
 

@@ -22,8 +22,18 @@ Connection: TypeAlias = psycopg.Connection[Any]
 PARKED_MAX: Final = 100
 """Facts parked in one partition; with more than these something is wrong with us, not with them, and it halts."""
 
-_READ: Final = "SELECT log_id, last, chain, react_from, halted FROM log.checkpoints"
-_AT: Final = " WHERE (consumer, source, partition) = (%s, %s, %s)"
+_READ: Final = (
+    "SELECT log_id, last, chain, react_from, halted FROM log.checkpoints"
+    " WHERE (consumer, source, partition) = (%s, %s, %s)"
+)
+_LOCK: Final = _READ + " FOR UPDATE"
+_MOVE: Final = (
+    "UPDATE log.checkpoints SET last = %s, chain = %s WHERE (consumer, source, partition) = (%s, %s, %s)"
+    " AND log_id = %s AND last = %s AND chain = %s"
+)
+_HALT: Final = "UPDATE log.checkpoints SET halted = %s WHERE (consumer, source, partition) = (%s, %s, %s)"
+_BLOCKED: Final = "SELECT DISTINCT tenant, stream FROM log.parked WHERE (consumer, source, partition) = (%s, %s, %s)"
+_COUNT: Final = "SELECT count(*) FROM log.parked WHERE (consumer, source, partition) = (%s, %s, %s)"
 
 
 class Moved(Exception):  # noqa: N818 - it says what happened.
@@ -68,7 +78,7 @@ def create(connection: Connection, place: Place, position: Position, react_from:
 
 def read(connection: Connection, place: Place) -> Checkpoint | None:
     """The row as it is now, not locked."""
-    return _checkpoint(connection.execute(_READ + _AT, place.key).fetchone())
+    return _checkpoint(connection.execute(_READ, place.key).fetchone())
 
 
 def read_all(connection: Connection, consumer: str, source: str) -> dict[int, Checkpoint]:
@@ -83,7 +93,7 @@ def read_all(connection: Connection, consumer: str, source: str) -> dict[int, Ch
 
 def lock(connection: Connection, place: Place) -> Checkpoint:
     """The row, locked until the transaction ends. Whoever moves it, tests the queue or retries does this first."""
-    found = _checkpoint(connection.execute(_READ + _AT + " FOR UPDATE", place.key).fetchone())
+    found = _checkpoint(connection.execute(_LOCK, place.key).fetchone())
     assert found is not None, f"{place} has no checkpoint"
     return found
 
@@ -102,7 +112,7 @@ def lock_at(connection: Connection, place: Place, believed: Position) -> Checkpo
 def move(connection: Connection, place: Place, before: Position, after: Position) -> None:
     """Move the row by compare-and-set: Moved, and with it the effect undone, when it is not where it was."""
     moved = connection.execute(
-        "UPDATE log.checkpoints SET last = %s, chain = %s" + _AT + " AND log_id = %s AND last = %s AND chain = %s",
+        _MOVE,
         (after.last, after.chain, *place.key, before.log_id, before.last, before.chain),
     )
     if moved.rowcount != 1:
@@ -112,17 +122,17 @@ def move(connection: Connection, place: Place, before: Position, after: Position
 
 def halt(connection: Connection, place: Place, reason: str) -> None:
     """Stop the partition until a person lets it go on."""
-    connection.execute("UPDATE log.checkpoints SET halted = %s" + _AT, (reason, *place.key))
+    connection.execute(_HALT, (reason, *place.key))
 
 
 def release(connection: Connection, place: Place) -> None:
     """Let the partition go on."""
-    connection.execute("UPDATE log.checkpoints SET halted = NULL" + _AT, place.key)
+    connection.execute(_HALT, (None, *place.key))
 
 
 def blocked_streams(connection: Connection, place: Place) -> set[tuple[UUID, str]]:
     """The streams, by tenant, that have a fact parked: whatever comes for them queues behind it."""
-    return set(connection.execute("SELECT DISTINCT tenant, stream FROM log.parked" + _AT, place.key))
+    return set(connection.execute(_BLOCKED, place.key))
 
 
 def park(connection: Connection, place: Place, records: Sequence[Record], error: str | None) -> None:
@@ -133,9 +143,15 @@ def park(connection: Connection, place: Place, records: Sequence[Record], error:
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
             [(*place.key, r.number, r.tenant, r.stream, error, to_message(r).SerializeToString()) for r in records],
         )
-    (parked,) = connection.execute("SELECT count(*) FROM log.parked" + _AT, place.key).fetchone() or (0,)
+    parked = count_parked(connection, place)
     if parked > PARKED_MAX:
         halt(connection, place, f"parked: {parked} facts are parked, more than {PARKED_MAX}")
+
+
+def count_parked(connection: Connection, place: Place) -> int:
+    """How many facts are parked there."""
+    (parked,) = connection.execute(_COUNT, place.key).fetchone() or (0,)
+    return int(parked)
 
 
 def _checkpoint(row: tuple[Any, ...] | None) -> Checkpoint | None:

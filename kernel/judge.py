@@ -40,7 +40,7 @@ class Fork(Exception):  # noqa: N818 - the trade's word for two histories of one
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do with a batch: apply `run`, in order; then, where `ask_to` is set, ask the owner for what is up to it."""
+    """What to do with a batch: apply `run`, in order; then, where `ask_to` is set, ask the owner for all up to it."""
 
     run: tuple[Record, ...]
     ask_to: int | None

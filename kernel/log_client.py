@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final, Protocol
 
+from recoup.event.v1 import log_service_pb2
+from recoup.event.v1.log_service_pb2_grpc import LogServiceStub
+
 from kernel.dial import Peer
 from kernel.judge import Position
 from kernel.record import Record
 from kernel.tenancy import Caller
 from kernel.wire import Unreadable, from_message, uuid_of
-from recoup.event.v1 import log_service_pb2
-from recoup.event.v1.log_service_pb2_grpc import LogServiceStub
 
 HEADS_SECONDS_MAX: Final = 5.0
 PAGES_SECONDS_MAX: Final = 60.0

@@ -7,15 +7,15 @@ from typing import Any, Final, TypeAlias
 
 import grpc.aio
 from google.protobuf.timestamp_pb2 import Timestamp
+from recoup.event.v1 import log_service_pb2, log_service_pb2_grpc
 
-from kernel.append import Store
 from kernel.append import Head as StoreHead
+from kernel.append import Store
 from kernel.decider import Fault
 from kernel.execute import Incomplete
 from kernel.record import microseconds
 from kernel.rpc import current_call
 from kernel.wire import to_message
-from recoup.event.v1 import log_service_pb2, log_service_pb2_grpc
 
 SCOPE: Final = "log:read"
 """What a credential must carry to read the facts of all tenants: only services have it."""

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, NoReturn, TypeAlias, cast
 
 import grpc.aio
+import psycopg
 import structlog
 from google.protobuf.message import Message
 from pydantic import SecretStr
@@ -34,6 +35,7 @@ from kernel.listen import Listener, Source
 from kernel.log_client import LogClient
 from kernel.log_service import SCOPE as LOG_SCOPE
 from kernel.log_service import LogServicer
+from kernel.parked_service import ParkedServicer
 from kernel.project import Project
 from kernel.reactions import reactions
 from kernel.rebuild import RebuildRefused, rebuild
@@ -47,6 +49,7 @@ from kernel.supervise import Part, stop_within, supervise
 from kernel.tenancy import Verifier, service_caller
 from kernel.topics import topic_of
 from recoup.event.v1.log_service_pb2_grpc import add_LogServiceServicer_to_server
+from recoup.event.v1.parked_service_pb2_grpc import add_ParkedServiceServicer_to_server
 
 Verb: TypeAlias = Literal["api", "worker", "relay", "rebuild", "all"]
 Register: TypeAlias = Callable[[grpc.aio.Server], None]
@@ -73,8 +76,8 @@ class Service:
     """What one service is made of; its `__main__` says this and calls `run`.
 
     `grpc` gives what registers its methods. `hears` names the services whose facts it hears; `react` is what those among
-    `facts` oblige it to do. A service that does something else with what it hears gives `effects`, by source. `react_from` says whether a new consumer owes anything
-    for what happened before it began.
+    `facts` oblige it to do. A service that does something else with what it hears gives `effects`, by source.
+    `react_from` says whether a new consumer owes anything for what happened before it began.
     """
 
     name: str
@@ -156,7 +159,7 @@ async def opened(service: Service, settings: Settings) -> AsyncIterator[Context]
     url = _url(settings)
     clock: Clock = SimulatedClock() if settings.clock == "simulated" else RealClock()
     async with AsyncExitStack() as stack:
-        store = await PostgresStore.open(url, settings.reader_url.get_secret_value(), clock)
+        store = await _store(settings, clock)
         stack.push_async_callback(store.close)
         if isinstance(clock, SimulatedClock):
             clock.advance_to(max(head.recorded_at for head in await store.heads()))
@@ -170,6 +173,14 @@ async def opened(service: Service, settings: Settings) -> AsyncIterator[Context]
         key = _secret(settings.input_key)
         executor = Executor(service.name, service.deciders, store, clock, service.project, key)
         yield Context(service, settings, clock, store, executor, engine, tokens, peers)
+
+
+async def _store(settings: Settings, clock: Clock) -> PostgresStore:
+    try:
+        return await PostgresStore.open(_url(settings), settings.reader_url.get_secret_value(), clock)
+    except psycopg.OperationalError as error:
+        message = f"the database cannot be reached: {str(error).strip()}"
+        raise StartRefused(message) from error
 
 
 @asynccontextmanager
@@ -204,6 +215,9 @@ def _begun(name: str, part: Part) -> asyncio.Task[None]:
 def _server(context: Context) -> Server:
     server = Server(Verifier(_secret(context.settings.token_secret)), context.clock)
     server.add(lambda server: add_LogServiceServicer_to_server(LogServicer(context.store), server))
+    if context.service.hears:
+        parked = _parked(context)
+        server.add(lambda server: add_ParkedServiceServicer_to_server(parked, server))
     for register in context.service.grpc(context):
         server.add(register)
     return server
@@ -247,6 +261,7 @@ class _Relaying:
         topic = topic_of(context.service.name)
         relay = Relay(context.service.name, topic, reader_url=reader_url, broker=context.settings.kafka)
         self._relay = relay
+        context.store.committed = relay.nudge
         relay.start()
         try:
             while relay.alive:
@@ -261,8 +276,17 @@ class _Relaying:
 def _source(context: Context, name: str) -> Source:
     service = context.service
     owner = LogClient(context.peers[name], service_caller(service.name, LOG_SCOPE))
-    effects = service.effects(context, name) if service.effects else _reactions(context, name)
-    return Source(name, topic_of(name), owner, effects, service.react_from)
+    return Source(name, topic_of(name), owner, _effects(context, name), service.react_from)
+
+
+def _parked(context: Context) -> ParkedServicer:
+    effects = {name: _effects(context, name) for name in context.service.hears}
+    return ParkedServicer(context.service.name, effects, _url(context.settings))
+
+
+def _effects(context: Context, source: str) -> Effects:
+    service = context.service
+    return service.effects(context, source) if service.effects else _reactions(context, source)
 
 
 def _reactions(context: Context, source: str) -> Effects:

@@ -23,10 +23,10 @@ import psycopg
 import structlog
 
 from kernel import sql
+from kernel.broker import Topic, TopicAway
 from kernel.record import Record
 from kernel.store import connect
 from kernel.telemetry import HALTED, LAG_FACTS, SENT
-from kernel.topic import Topic, TopicAway
 from kernel.wire import from_kafka, to_kafka
 
 __all__ = ["Relay", "from_kafka", "to_kafka"]

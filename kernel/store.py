@@ -7,7 +7,7 @@ may not add. Both are checked at start, with the log's own row of settings.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -85,6 +85,8 @@ class PostgresStore:
     def __init__(self, url: str, reader_url: str, clock: Clock) -> None:
         """Refuses to start (StartRefused) as a superuser or an owner, or where the log's settings differ."""
         self._clock = clock
+        self.committed: Callable[[], None] = lambda: None
+        """Told after every append; a relay in the same process need not wait until it looks again."""
         with connect(url) as connection, connect(reader_url) as reader:
             _check_role(connection)
             _check_role(reader)
@@ -131,7 +133,9 @@ class PostgresStore:
     async def append(self, decided: Sequence[Decided]) -> list[Result]:
         """Record commands; each has its own result."""
         futures = self._writer.submit(decided)
-        return [await asyncio.shield(future) for future in futures]
+        results = [await asyncio.shield(future) for future in futures]
+        self.committed()
+        return results
 
     def lock_within(
         self, connection: psycopg.Connection[Any], tenants: Iterable[UUID], partitions: Iterable[int]

@@ -13,9 +13,9 @@ from typing import Final
 from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from recoup.event.v1 import record_pb2
 
 from kernel.record import HASH_BYTES, PAYLOAD_BYTES_MAX, Record, instant_of, microseconds
-from recoup.event.v1 import record_pb2
 
 NUMBER_MAX: Final = 2**63 - 1
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from recoup.sample.v1.sample_pb2 import EntryPosted
+
 from kernel.apply import Effects
 from kernel.checkpoint import Connection
 from kernel.dial import Peer, Tokens
@@ -18,7 +20,6 @@ from kernel.log_client import LogClient
 from kernel.log_service import SCOPE
 from kernel.record import Record
 from kernel.tenancy import service_caller
-from recoup.sample.v1.sample_pb2 import EntryPosted
 
 SECRET: Final = b"0123456789abcdef0123456789abcdef"
 SOURCE: Final = "sample"

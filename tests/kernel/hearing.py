@@ -17,6 +17,8 @@ from uuid import UUID, uuid4
 import psycopg
 from google.protobuf.message import Message
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from recoup.event.v1.log_service_pb2_grpc import add_LogServiceServicer_to_server
+from recoup.sample.v1.sample_pb2 import OpenBook, PostEntry
 
 from deploy.local.databases import Database
 from kernel.append import Head
@@ -29,8 +31,6 @@ from kernel.rpc import Server
 from kernel.store import PostgresStore
 from kernel.tenancy import Caller, Verifier
 from kernel.wire import Unreadable, from_kafka
-from recoup.event.v1.log_service_pb2_grpc import add_LogServiceServicer_to_server
-from recoup.sample.v1.sample_pb2 import OpenBook, PostEntry
 from tests.kernel.ear import SECRET
 from tests.kernel.sample import BOOK, project
 
@@ -66,6 +66,7 @@ class Owner:
     def publish(self) -> Relay:
         """Start a relay in this process; it is nudged by every post."""
         self.relay = Relay("sample", self.topic, reader_url=self.database.reader_url, broker=self.broker)
+        self.store.committed = self.relay.nudge
         self.relay.start()
         return self.relay
 
@@ -87,8 +88,6 @@ class Owner:
         for answer in answers:
             assert not isinstance(answer, Exception), answer
             assert answer.WhichOneof("outcome") == "accepted", answer
-        if self.relay is not None:
-            self.relay.nudge()
 
     def heads(self) -> dict[int, Head]:
         return {head.partition: head for head in self.run(self.store_heads())}

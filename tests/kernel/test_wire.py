@@ -8,11 +8,11 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from recoup.event.v1 import record_pb2
 
 from kernel.judge import follows
 from kernel.record import PAYLOAD_BYTES_MAX, Record
 from kernel.wire import Unreadable, entity_of, from_kafka, from_message, to_kafka, to_message
-from recoup.event.v1 import record_pb2
 from tests.kernel.records import log_of, start_of
 
 (RECORD,) = log_of(1)

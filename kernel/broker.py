@@ -1,4 +1,4 @@
-"""A service's topic as the relay and readiness see it: how it is written, where it ends, how it must be set.
+"""A service's topic as the relay sees it: how it is written, where it ends, and what its last record is.
 
 Everything of kafka-python that is used is used here, behind one exception: whatever the broker cannot do now is
 `TopicAway`, which is worth another attempt.
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError
 from kafka.record.util import crc32c_c
 
@@ -26,8 +25,6 @@ DELIVERY_MILLISECONDS_MAX: Final = 5_000
 CLOSE_SECONDS_MAX: Final = 1.0
 READ_SECONDS_MAX: Final = 10.0
 READ_BACK_RECORDS: Final = 64
-SETTINGS: Final = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
-"""What a topic must be set to: it holds the whole log, for ever."""
 
 
 class TopicAway(Exception):  # noqa: N818 - named for what is wrong.
@@ -46,7 +43,7 @@ class Topic:
     """One service's topic, for one thread. Close it; a fatal producer error is mended by a new one only."""
 
     def __init__(self, name: str, broker: str) -> None:
-        """Connects, or TopicAway. The C implementation of CRC-32C is required: without it all is several times slower."""
+        """Connects, or TopicAway. Without the C implementation of CRC-32C all is several times slower."""
         assert crc32c_c is not None, "kafka-python runs without the package crc32c"
         self.name = name
         with _away():
@@ -122,35 +119,12 @@ class Topic:
                     yield message
 
 
-def faults_of_topic(name: str, broker: str, partitions: int) -> list[str]:
-    """What is wrong with the topic, one sentence each; TopicAway when the broker does not say."""
-    with _away():
-        admin = KafkaAdminClient(
-            bootstrap_servers=broker,
-            request_timeout_ms=REQUEST_MILLISECONDS_MAX,
-            bootstrap_timeout_ms=CONNECT_MILLISECONDS_MAX,
-        )
-        try:
-            if name not in admin.list_topics():
-                return [f"the topic {name} does not exist: create it from topics.yaml"]
-            found = len(admin.describe_topics([name])[0]["partitions"])
-            told = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])["topic"][name]
-        finally:
-            admin.close()
-    wrong = [f"the topic {name} has {found} partitions, not {partitions}"] if found != partitions else []
-    actual = {setting: told[setting]["value"] for setting in SETTINGS}
-    return wrong + [
-        f"the topic {name} has {setting}={actual[setting]}, not {wanted}"
-        for setting, wanted in SETTINGS.items()
-        if actual[setting] != wanted
-    ]
-
-
 def _consumer(broker: str) -> KafkaConsumer:
     return KafkaConsumer(
         bootstrap_servers=broker,
         group_id=None,
         enable_auto_commit=False,
+        allow_auto_create_topics=False,
         auto_offset_reset="earliest",
         request_timeout_ms=REQUEST_MILLISECONDS_MAX,
         bootstrap_timeout_ms=CONNECT_MILLISECONDS_MAX,
