@@ -12,22 +12,21 @@ import typer
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+from recoup.accounts.v1.state_pb2 import AccountPhase, AccountState
+from recoup.accounts.v1.terms_pb2 import Buckets
+from recoup.audit.v1 import service_pb2 as messages
+from recoup.audit.v1.service_pb2_grpc import AuditServiceStub
 from rich.console import Console
 from rich.table import Table
 
 from cli.session import AGENCY, Agency, Session, open_session
 from deploy.local.child import PlatformError
 from kernel.dial import CallFailed, Peer
-from recoup.accounts.v1.state_pb2 import AccountPhase, AccountState
-from recoup.accounts.v1.terms_pb2 import Buckets
-from recoup.audit.v1 import service_pb2 as messages
-from recoup.audit.v1.service_pb2_grpc import AuditServiceStub
 from services.audit.domain.amounts import money
 from services.audit.domain.sentences import word
 
 app = typer.Typer(name="audit", help="Rebuild, tell, compare and verify what was recorded.", no_args_is_help=True)
 
-LOCAL_AGENCY: Final = UUID(AGENCY)
 LONG_SECONDS: Final = 600.0
 """Comparing and verifying everything takes as long as there is to read."""
 Answer = TypeVar("Answer")
@@ -48,7 +47,7 @@ def case(
     recorded_until: RecordedUntil = None,
     occurred_until: OccurredUntil = None,
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line.
-    agency: Agency = LOCAL_AGENCY,
+    agency: Agency = AGENCY,
 ) -> None:
     """Show a case as audit rebuilds it, as of an instant recorded and effective."""
     request = messages.GetCaseRequest(
@@ -69,7 +68,7 @@ def story(
     recorded_until: RecordedUntil = None,
     occurred_until: OccurredUntil = None,
     as_json: AsJson = False,  # noqa: FBT002
-    agency: Agency = LOCAL_AGENCY,
+    agency: Agency = AGENCY,
 ) -> None:
     """Tell a case in plain sentences: who did what, why, and by which rule."""
     request = messages.TellStoryRequest(
@@ -93,7 +92,7 @@ def story(
 def compare(
     account_id: Annotated[str | None, typer.Argument(help="The account's id; every account when absent.")] = None,
     as_json: AsJson = False,  # noqa: FBT002
-    agency: Agency = LOCAL_AGENCY,
+    agency: Agency = AGENCY,
 ) -> None:
     """Compare audit's accounts with their owner's, and name every field that differs; exit 1 when one does."""
     cases = _ask(agency, lambda peer, stub, by: _compared(peer, stub, by, account_id))
@@ -108,7 +107,7 @@ def compare(
 @app.command()
 def verify(
     as_json: AsJson = False,  # noqa: FBT002
-    agency: Agency = LOCAL_AGENCY,
+    agency: Agency = AGENCY,
 ) -> None:
     """Compute every hash and chain of audit's store again, and name what does not fit; exit 1 when there is any."""
     request = messages.VerifyLogRequest()

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cli import client, key, platform
+from cli import audit, client, key, parked, platform
 from deploy.local.child import PlatformError
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
 
 for command in (platform.setup, platform.up, platform.down, platform.reset, platform.doctor):
     app.command()(command)
-for group in (client.app, key.app):
+for group in (audit.app, client.app, key.app, parked.app):
     app.add_typer(group)
 
 

@@ -12,7 +12,6 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated, Any, Final, TypeVar
-from uuid import UUID
 
 import grpc
 import typer
@@ -37,7 +36,9 @@ Only = Annotated[str, typer.Option("--service", help="Only what this service has
 At = Annotated[str, typer.Argument(help="SERVICE/SOURCE/PARTITION/NUMBER, as `recoup parked list` prints it.")]
 Result = TypeVar("Result")
 
-app = typer.Typer(help="Facts whose effect does not work: see them, and try them again.", no_args_is_help=True)
+app = typer.Typer(
+    name="parked", help="Facts whose effect does not work: see them, and try them again.", no_args_is_help=True
+)
 
 
 class _Service:
@@ -138,7 +139,7 @@ async def _retried(place: str, only: str) -> list[tuple[str, str, parked.RetryPa
 @asynccontextmanager
 async def _services(only: str) -> AsyncIterator[Sequence[_Service]]:
     """The services of the running platform that hear others, or the one that is wanted."""
-    session = open_session(UUID(AGENCY))
+    session = open_session(AGENCY)
     caller = service_caller(OPERATOR, SCOPE)
     names = [name for name, ports in session.addresses.services.items() if "grpc" in ports and only in ("", name)]
     if not names:
@@ -173,9 +174,7 @@ def _name(service: str, place: parked.ParkedPlace) -> str:
     return f"{service}/{place.source}/{place.partition}/{place.number}"
 
 
-def _listing(
-    name: str, facts: Sequence[parked.ParkedFact], halted: Sequence[parked.HaltedPartition]
-) -> dict[str, Any]:
+def _listing(name: str, facts: Sequence[parked.ParkedFact], halted: Sequence[parked.HaltedPartition]) -> dict[str, Any]:
     plain: Callable[[Any], dict[str, Any]] = lambda message: MessageToDict(message, preserving_proto_field_name=True)  # noqa: E731
     listed = [{"at": _name(name, fact.place), **plain(fact)} for fact in facts]
     return {"service": name, "facts": listed, "halted": [plain(one) for one in halted]}
