@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from kernel.testing import NOW
 from recoup.accounts.v1 import commands_pb2 as commands
 from recoup.accounts.v1 import words_pb2 as words
 from recoup.accounts.v1.placement_pb2 import PartyName, PlacedParty, Placement, PostalAddress, Telephone
@@ -20,6 +19,8 @@ from recoup.accounts.v1.terms_pb2 import (
     Itemization,
     PlacedBalance,
 )
+
+from kernel.testing import NOW
 
 TODAY = NOW.date().isoformat()
 ACCOUNT_ID = str(UUID(int=100))
@@ -93,7 +94,9 @@ def contract_terms(
     return ContractTerms(client_version=2, allocation_policy=policy, contingency_rate_basis_points=2500)
 
 
-def place(placed: AccountTerms | None = None, *debtors: Debtor, digest: str = "digest-1", **more: Any) -> commands.PlaceAccount:
+def place(
+    placed: AccountTerms | None = None, *debtors: Debtor, digest: str = "digest-1", **more: Any
+) -> commands.PlaceAccount:
     """The command that the edge makes of a placement."""
     return commands.PlaceAccount(
         account_id=ACCOUNT_ID,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from recoup.accounts.v1 import commands_pb2 as commands
 from recoup.accounts.v1 import service_pb2 as messages
 from recoup.accounts.v1 import words_pb2 as words
+
 from tests.accounts.examples import placement
-from tests.accounts.world import World, agency, client, metadata
+from tests.accounts.world import World, client, metadata
 
 
 async def test_an_account_is_placed_and_a_payment_posted(world: World) -> None:

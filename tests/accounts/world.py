@@ -12,16 +12,16 @@ from uuid import UUID
 import grpc.aio
 from google.protobuf.message import Message
 from pydantic import SecretStr
-
-from deploy.local.databases import Database
-from kernel.main import Context, opened, serving
-from kernel.settings import Settings
-from kernel.tenancy import Caller, sign
 from recoup.accounts.v1 import commands_pb2 as commands
 from recoup.accounts.v1 import service_pb2 as messages
 from recoup.accounts.v1 import words_pb2 as words
 from recoup.accounts.v1.placement_pb2 import Placement
 from recoup.accounts.v1.service_pb2_grpc import AccountsServiceStub
+
+from deploy.local.databases import Database
+from kernel.main import Context, opened, serving
+from kernel.settings import Settings
+from kernel.tenancy import Caller, sign
 from services.accounts.__main__ import SERVICE
 from services.accounts.edge import SCOPES
 from tests.accounts.examples import CONTRACT
@@ -63,12 +63,16 @@ class World:
         response = await self.stub.Execute(request, metadata=metadata(caller))
         return list(response.results)
 
-    async def one(self, caller: Caller, command: Message, given_id: str = "", *, completes: bool = False) -> messages.ExecuteResult:
+    async def one(
+        self, caller: Caller, command: Message, given_id: str = "", *, completes: bool = False
+    ) -> messages.ExecuteResult:
         """What became of one command."""
         ids = [given_id] if given_id else []
         return (await self.execute(caller, command, ids=ids, completes=completes))[0]
 
-    async def open_client(self, client_id: str = "first-bank", tenant: UUID = NORTH, portfolio_id: str = "cards") -> None:
+    async def open_client(
+        self, client_id: str = "first-bank", tenant: UUID = NORTH, portfolio_id: str = "cards"
+    ) -> None:
         """Register a client with one portfolio."""
         register = commands.RegisterClient(
             client_id=client_id, legal_name=f"{client_id} Inc.", kind=words.CLIENT_KIND_CREDITOR, contract=CONTRACT

@@ -217,10 +217,7 @@ def adjust_balance(command: commands.AdjustBalance, account: Account, now: datet
     if command.approver.strip().casefold() == command.requested_by.strip().casefold():
         raise ApprovedByActor(faults=[Fault("/approver", "approved_by_actor", "must be another one than the actor")])
     balance = account.balance.plus(in_bucket(command.bucket, command.difference_minor))
-    if min(balance) < 0:
-        fault = Fault("/difference_minor", "below_zero", "must leave the bucket at zero or above")
-        raise BalanceBelowZero(faults=[fault])
-    refuse_faults(amount_faults("/difference_minor", balance.total))
+    _refuse_balance(balance)
     fact = events.BalanceAdjusted(
         account_id=account.account_id,
         client_id=account.client_id,
@@ -233,6 +230,13 @@ def adjust_balance(command: commands.AdjustBalance, account: Account, now: datet
         balance_after=buckets_of(balance),
     )
     return (fact,)
+
+
+def _refuse_balance(balance: Amounts) -> None:
+    if min(balance) < 0:
+        fault = Fault("/difference_minor", "below_zero", "must leave the bucket at zero or above")
+        raise BalanceBelowZero(faults=[fault])
+    refuse_faults(amount_faults("/difference_minor", balance.total))
 
 
 def _difference_faults(difference_minor: int) -> Iterator[Fault]:
