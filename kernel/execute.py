@@ -21,6 +21,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from itertools import islice
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -42,6 +43,7 @@ from recoup.event.v1.answer_pb2 import Accepted, Already, Answer, Refusal
 from recoup.event.v1.answer_pb2 import Fault as AnswerFault
 
 ATTEMPTS_MAX: Final = 16
+ENTITIES_REMEMBERED_MAX: Final = 50_000
 BATCH_COMMANDS_MAX: Final = 512
 GIVEN_ID_CHARACTERS_MAX: Final = 200
 
@@ -305,7 +307,7 @@ class Executor:
             caller.tenant,
             caller.client,
             f"{route.decider.category}-{entity}",
-            partition_of(entity, self._store.partitions),
+            _partition_of(entity, self._store.partitions),
             command_id(caller.tenant, caller.credential, route.type, request.given_id),
             self._mac(command, request.input),
             caller.actor,
@@ -326,7 +328,7 @@ class Executor:
             tenant,
             None,
             f"{route.decider.category}-{entity}",
-            partition_of(entity, self._store.partitions),
+            _partition_of(entity, self._store.partitions),
             reaction_id(tenant, consumer, source, heard.event_id, ordinal),
             self._mac(command),
             f"service:{consumer}",
@@ -389,6 +391,9 @@ class Executor:
             roles.occurred(message, now),
             roles.accounts(message),
         )
+
+
+_partition_of = lru_cache(ENTITIES_REMEMBERED_MAX)(partition_of)
 
 
 def _route(decider: Decider[Any], command: type[Message]) -> _Route:

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import psycopg
 
+from kernel.arrays import packed
 from kernel.decider import Heard
 
 Value: TypeAlias = str | int | bool | bytes | UUID | date | datetime | Sequence[str] | Sequence[UUID] | None
@@ -219,11 +220,13 @@ def _arrays(table: Table, columns: Iterable[str]) -> tuple[str, str]:
     return ", ".join(casts), ", ".join(selected)
 
 
-def _columns(table: Table, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> Sequence[Sequence[Value]]:
-    turned: list[Sequence[Value]] = [list(column) for column in zip(*rows, strict=True)]
-    for place, column in enumerate(columns):
-        if table.types[column].endswith("[]"):
-            turned[place] = [None if value is None else _array_text(value) for value in turned[place]]  # type: ignore[arg-type]
+def _columns(table: Table, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> list[object]:
+    turned: list[object] = []
+    for column, values in zip(columns, zip(*rows, strict=True), strict=True):
+        type_ = table.types[column]
+        if type_.endswith("[]"):
+            type_, values = "text", tuple([None if value is None else _array_text(value) for value in values])
+        turned.append(packed(type_, values))
     return turned
 
 

@@ -16,6 +16,11 @@ PAYLOAD_BYTES_MAX = 256 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
+_TENANT_AND_STREAM = struct.Struct(">B16sH").pack
+_VERSION_AND_TYPE = struct.Struct(">Q16sH").pack
+_INSTANTS_AND_ACTOR = struct.Struct(">qqH").pack
+_COMMAND_AND_ACCOUNTS = struct.Struct(">16s16sH").pack
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -45,21 +50,14 @@ def leaf(record: Record) -> bytes:
     stream, type_, actor = record.stream.encode(), record.type.encode(), record.actor.encode()
     return b"".join(
         (
-            struct.pack(">B", LEAF_VERSION),
-            record.tenant.bytes,
-            struct.pack(">H", len(stream)),
+            _TENANT_AND_STREAM(LEAF_VERSION, record.tenant.bytes, len(stream)),
             stream,
-            struct.pack(">Q", record.version),
-            record.event_id.bytes,
-            struct.pack(">H", len(type_)),
+            _VERSION_AND_TYPE(record.version, record.event_id.bytes, len(type_)),
             type_,
-            struct.pack(">qq", microseconds(record.occurred_at), microseconds(record.recorded_at)),
-            struct.pack(">H", len(actor)),
+            _INSTANTS_AND_ACTOR(microseconds(record.occurred_at), microseconds(record.recorded_at), len(actor)),
             actor,
-            record.command_id.bytes,
-            record.correlation_id.bytes,
-            struct.pack(">H", len(record.accounts)),
-            *(account.bytes for account in record.accounts),
+            _COMMAND_AND_ACCOUNTS(record.command_id.bytes, record.correlation_id.bytes, len(record.accounts)),
+            *[account.bytes for account in record.accounts],
             record.previous,
             hashlib.sha256(record.payload).digest(),
         )

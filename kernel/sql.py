@@ -9,6 +9,7 @@ from uuid import UUID
 
 import psycopg
 
+from kernel.arrays import packed
 from kernel.append import Conflicted, Decided, Head, Place, Placed, Repeated, place
 from kernel.project import Statement, Tables, statements
 from kernel.record import Record
@@ -39,17 +40,17 @@ READ_PAGE: Final = (
 _INSERT_EVENTS: Final = (
     f"INSERT INTO log.events ({RECORD_COLUMNS}) SELECT partition, number, chain, tenant, stream, version, event_id,"  # noqa: S608 - constants.
     " type, occurred_at, recorded_at, actor, command_id, correlation_id, accounts::uuid[], previous, payload"
-    " FROM unnest(%b::int2[], %b::int8[], %b::bytea[], %b::uuid[], %s::text[], %b::int8[], %b::uuid[], %s::text[],"
-    " %b::timestamptz[], %b::timestamptz[], %s::text[], %b::uuid[], %b::uuid[], %s::text[], %b::bytea[], %b::bytea[])"
+    " FROM unnest(%s::int2[], %s::int8[], %s::bytea[], %s::uuid[], %s::text[], %s::int8[], %s::uuid[], %s::text[],"
+    " %s::timestamptz[], %s::timestamptz[], %s::text[], %s::uuid[], %s::uuid[], %s::text[], %s::bytea[], %s::bytea[])"
     f" AS n({RECORD_COLUMNS})"
 )
 _INSERT_COMMANDS: Final = (
     "INSERT INTO log.commands (tenant, command_id, input, stream, version, outcome)"
-    " SELECT * FROM unnest(%b::uuid[], %b::uuid[], %b::bytea[], %s::text[], %b::int8[], %b::bytea[])"
+    " SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::bytea[], %s::text[], %s::int8[], %s::bytea[])"
 )
 _MOVE_HEADS: Final = (
     "UPDATE log.heads h SET number = n.number, chain = n.chain, recorded_at = n.recorded_at"
-    " FROM unnest(%b::int2[], %b::int8[], %b::bytea[], %b::timestamptz[]) AS n(partition, number, chain, recorded_at)"
+    " FROM unnest(%s::int2[], %s::int8[], %s::bytea[], %s::timestamptz[]) AS n(partition, number, chain, recorded_at)"
     " WHERE h.partition = n.partition"
 )
 
@@ -69,6 +70,17 @@ def streams(decided: Iterable[Decided]) -> tuple[list[UUID], list[str]]:
     """Tenants and streams, as FIND_VERSIONS takes them."""
     chosen = list(decided)
     return [one.tenant for one in chosen], [one.stream for one in chosen]
+
+
+def judged_all(
+    decided: Sequence[Decided],
+    commands: Mapping[tuple[UUID, UUID], Repeated],
+    versions: Mapping[tuple[UUID, str], int],
+) -> list[Repeated | Conflicted | None]:
+    """Each command's judgement; nothing was asked about most batches, and all of their commands stand."""
+    if not commands and not versions:
+        return [None] * len(decided)
+    return [judged(one, commands, versions) for one in decided]
 
 
 def judged(
@@ -116,9 +128,7 @@ def insertions(placed: Sequence[Placed], at: Mapping[int, Place], tables: Tables
     if rows:
         found.extend(statements(rows, tables))
     if records:
-        ends = list(at.values())
-        columns = [[getattr(end, name) for end in ends] for name in ("partition", "number", "chain", "recorded_at")]
-        found.append(Statement(_MOVE_HEADS, columns))
+        found.append(Statement(_MOVE_HEADS, _head_columns(list(at.values()))))
     return found
 
 
@@ -128,38 +138,46 @@ def record_of(log_id: UUID, row: Sequence[Any]) -> Record:
     return Record(log_id, *before, tuple(accounts), previous, payload)
 
 
-def _event_columns(records: Sequence[Record], chains: Sequence[bytes]) -> Sequence[Sequence[object]]:
+def _event_columns(records: Sequence[Record], chains: Sequence[bytes]) -> Sequence[object]:
     return [
-        [record.partition for record in records],
-        [record.number for record in records],
-        chains,
-        [record.tenant for record in records],
-        [record.stream for record in records],
-        [record.version for record in records],
-        [record.event_id for record in records],
-        [record.type for record in records],
-        [record.occurred_at for record in records],
-        [record.recorded_at for record in records],
-        [record.actor for record in records],
-        [record.command_id for record in records],
-        [record.correlation_id for record in records],
-        ["{" + ",".join(map(str, record.accounts)) + "}" for record in records],
-        [record.previous for record in records],
-        [record.payload for record in records],
+        packed("smallint", [record.partition for record in records]),
+        packed("bigint", [record.number for record in records]),
+        packed("bytea", chains),
+        packed("uuid", [record.tenant for record in records]),
+        packed("text", [record.stream for record in records]),
+        packed("bigint", [record.version for record in records]),
+        packed("uuid", [record.event_id for record in records]),
+        packed("text", [record.type for record in records]),
+        packed("timestamp with time zone", [record.occurred_at for record in records]),
+        packed("timestamp with time zone", [record.recorded_at for record in records]),
+        packed("text", [record.actor for record in records]),
+        packed("uuid", [record.command_id for record in records]),
+        packed("uuid", [record.correlation_id for record in records]),
+        packed("text", ["{" + ",".join(map(str, record.accounts)) + "}" for record in records]),
+        packed("bytea", [record.previous for record in records]),
+        packed("bytea", [record.payload for record in records]),
     ]
 
 
-def _command_columns(placed: Iterable[Placed]) -> Sequence[Sequence[object]]:
+def _command_columns(placed: Iterable[Placed]) -> Sequence[object]:
     """Sorted by id, so that two writers who meet in this index wait for each other in one direction only."""
-    ordered = sorted(placed, key=lambda one: one.decided.command_id.bytes)
-    rows = [(one.decided, one.committed.version) for one in ordered]
+    ordered = sorted(placed, key=lambda one: one.decided.command_id.int)
     return [
-        [decided.tenant for decided, _version in rows],
-        [decided.command_id for decided, _version in rows],
-        [decided.input for decided, _version in rows],
-        [decided.stream for decided, _version in rows],
-        [version for _decided, version in rows],
-        [decided.outcome for decided, _version in rows],
+        packed("uuid", [one.decided.tenant for one in ordered]),
+        packed("uuid", [one.decided.command_id for one in ordered]),
+        packed("bytea", [one.decided.input for one in ordered]),
+        packed("text", [one.decided.stream for one in ordered]),
+        packed("bigint", [one.committed.version for one in ordered]),
+        packed("bytea", [one.decided.outcome for one in ordered]),
+    ]
+
+
+def _head_columns(ends: Sequence[Place]) -> Sequence[object]:
+    return [
+        packed("smallint", [end.partition for end in ends]),
+        packed("bigint", [end.number for end in ends]),
+        packed("bytea", [end.chain for end in ends]),
+        packed("timestamp with time zone", [end.recorded_at for end in ends]),
     ]
 
 

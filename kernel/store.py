@@ -167,7 +167,7 @@ class PostgresStore:
         tenants = sorted({one.tenant for one in decided})
         self.lock_within(connection, tenants, [one.partition for one in decided])
         commands = sql.stored(cursor.execute(sql.FIND_COMMANDS, sql.pairs(decided)))
-        results: list[Result | None] = [sql.judged(one, commands, {}) for one in decided]
+        results = sql.judged_all(decided, commands, {})
         standing = [one for one, result in zip(decided, results, strict=True) if result is None]
         heads = cursor.execute(sql.LOCK_HEADS, [sorted({one.partition for one in decided})]).fetchall()
         (now,) = cursor.execute(sql.READ_CLOCK).fetchall()[0]

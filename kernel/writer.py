@@ -190,7 +190,7 @@ class Writer:
         """One transaction. Unjudged, only commands without facts are asked for the version: the others' inserts tell."""
         doubtful = list(batch) if judging else [one for one in batch if not one.facts]
         at, commands, versions = self._begin(batch, batch if judging else (), doubtful)
-        results: list[Result | None] = [sql.judged(one, commands, versions) for one in batch]
+        results = sql.judged_all(batch, commands, versions)
         standing = [one for one, result in zip(batch, results, strict=True) if result is None]
         placed = sql.place_all(standing, at)
         self._finish(placed, at)
