@@ -118,23 +118,29 @@ def chains_verify(verified: audit_pb2.VerifyLogResponse, expected_records: int) 
     return Check("all chains verify", ok, _with(said, wrong))
 
 
-def middle_is_as_it_was(
-    then: Mapping[str, bytes], accounts: Mapping[str, bytes], audit: Mapping[str, bytes], instant: str
-) -> Check:
-    """What accounts and audit say as of an instant is what was read then; all three as canonical JSON by account."""
-    wrong = [
-        f"{account_id} in {name}"
-        for name, answers in (("accounts", accounts), ("audit", audit))
-        for account_id, answer in answers.items()
-        if then.get(account_id) != answer
-    ]
-    missing = then.keys() - accounts.keys()
-    said = (
-        f"as of {instant}: {len(accounts):,} of {len(then):,} accounts asked of accounts and {len(audit):,} of audit,"
-        f" {len(wrong):,} differ"
-    )
-    ok = not wrong and not missing and len(audit) > 0
-    return Check("as of an instant in the middle equals what was true then", ok, _with(said, wrong))
+@dataclass(frozen=True, slots=True)
+class Later:
+    """What was read then, and what is said of it as of then; both by account, equal bytes for equal states."""
+
+    where: str
+    then: Mapping[str, bytes]
+    later: Mapping[str, bytes]
+
+
+def middle_is_as_it_was(instant: str, answers: Sequence[Later]) -> Check:
+    """Everyone who is asked as of an instant says what was read then, of the same accounts, and of no others."""
+    wrong, said = [], []
+    for answer in answers:
+        differ = [
+            f"{account_id} in {answer.where}"
+            for account_id in sorted(answer.then.keys() | answer.later.keys())
+            if answer.then.get(account_id) != answer.later.get(account_id)
+        ]
+        said.append(f"{len(answer.then) - len(differ):,} of {len(answer.then):,} accounts in {answer.where}")
+        wrong += differ
+    ok = not wrong and len(answers) > 0 and all(answer.then for answer in answers)
+    name = "as of an instant in the middle equals what was true then"
+    return Check(name, ok, _with(f"as of {instant}: {', '.join(said)}", wrong))
 
 
 def _difference(case: audit_pb2.CompareCaseResponse) -> str:

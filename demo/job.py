@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -11,18 +11,19 @@ from functools import partial
 from typing import Final, cast
 from uuid import UUID
 
+import rfc8785
 from recoup.audit.v1 import service_pb2 as audit_pb2
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from demo import checks, rebuilding
 from demo.agency import Agency, agency_of, give_keys
-from demo.checks import Totals
+from demo.checks import Later, Totals
 from demo.draft import Portfolio
 from demo.placement_json import Json
 from demo.play import Play, accounts_of
 from demo.portfolio import DAYS_PLAYED
-from demo.report import Report
+from demo.report import Check, Report
 from demo.rest import Api
 from demo.sending import Outcome, Total, place
 from demo.settling import settled_at
@@ -51,18 +52,30 @@ class _Middle:
 
     instant: datetime
     states: Mapping[str, bytes]
+    shown: Mapping[str, bytes]
+    """The same accounts as the public API shows them."""
 
 
 class Job:
     """One run on a platform that is up. The report is filled as far as the job comes."""
 
-    def __init__(self, platform: Platform, portfolio: Portfolio, seed: int, today: date, console: Console) -> None:
-        """`seed` chooses everything that is left to chance."""
+    def __init__(
+        self,
+        *,
+        platform: Platform,
+        portfolio: Portfolio,
+        seed: int,
+        today: date,
+        console: Console,
+        before_checks: Callable[[Platform], None],
+    ) -> None:
+        """`seed` chooses everything left to chance; `before_checks` is called when everything has been recorded."""
         self._platform = platform
         self._portfolio = portfolio
         self._seed = seed
         self._today = today
         self._console = console
+        self._before_checks = before_checks
         self._play = Play(seed, today)
         self.outcomes: list[Outcome] = []
         self.report = Report(lines=portfolio.lines, passed_over=portfolio.passed_over, refused=len(portfolio.refused))
@@ -81,14 +94,13 @@ class Job:
             with report.stage("play"):
                 await self._play_until("playing, first half", middle)
             with report.stage("remember"):
-                remembered = await self._remember(agency)
+                remembered = await self._remember(agency, apis)
             with report.stage("play"):
                 await self._play_until("playing, second half", self._today)
             with report.stage("settle"):
                 settled_at(self._platform.surroundings.databases)
-            with report.stage("check"):
-                accounts = [account async for _, account in accounts_of(apis.values())]
-                await self._check(agency, accounts, remembered)
+            self._before_checks(self._platform)
+            accounts = await self._check(agency, apis, remembered)
             with report.stage("tell"):
                 return await self._tell(agency, accounts)
 
@@ -124,28 +136,43 @@ class Job:
             task = progress.add_task(title, total=due)
             await self._play.until(last, lambda: progress.advance(task))
 
-    async def _remember(self, agency: Agency) -> _Middle:
+    async def _remember(self, agency: Agency, apis: Mapping[str, Api]) -> _Middle:
         instant = settled_at(self._platform.surroundings.databases)
-        return _Middle(instant, await agency.states([client.client_id for client in self._portfolio.clients]))
+        return _Middle(instant, await agency.states(apis), await _shown(apis))
 
-    async def _check(self, agency: Agency, accounts: Sequence[Mapping[str, Json]], remembered: _Middle) -> None:
+    async def _check(
+        self, agency: Agency, apis: Mapping[str, Api], remembered: _Middle
+    ) -> Sequence[Mapping[str, Json]]:
+        """Add every check to the report; returns the accounts as the API shows them."""
         report = self.report
-        report.facts = await agency.count_facts()
         add = report.checks.append
-        add(checks.every_line_has_a_fate(report))
-        add(checks.control_totals_agree(self._totals(accounts)))
-        add(checks.balances_equal_ledgers(accounts))
-        add(checks.audit_equals_accounts(await agency.compare_all(), len(accounts)))
-        rebuilt = rebuilding.rebuild_twice(self._platform)
-        add(checks.rebuilds_agree("rows of accounts' read tables", rebuilt.dumps, rebuilt.rows))
-        add(checks.chains_verify(await agency.verify(), sum(report.facts.values())))
-        clients = [client.client_id for client in self._portfolio.clients]
-        as_of = await agency.states(clients, remembered.instant)
-        asked = random.Random(f"{self._seed}|middle").sample(  # noqa: S311 - a sample, not a secret.
-            sorted(remembered.states), min(ASKED_OF_AUDIT_MAX, len(remembered.states))
+        with report.stage("check balances"):
+            accounts = [account async for _, account in accounts_of(apis.values())]
+            report.facts = await agency.count_facts()
+            add(checks.every_line_has_a_fate(report))
+            add(checks.control_totals_agree(self._totals(accounts)))
+            add(checks.balances_equal_ledgers(accounts))
+        with report.stage("check audit"):
+            add(checks.audit_equals_accounts(await agency.compare_all(), len(accounts)))
+        with report.stage("check rebuilds"):
+            rebuilt = rebuilding.rebuild_twice(self._platform)
+            add(checks.rebuilds_agree("rows of accounts' read tables", rebuilt.dumps, rebuilt.rows))
+        with report.stage("check chains"):
+            add(checks.chains_verify(await agency.verify(), sum(report.facts.values())))
+        with report.stage("check the middle"):
+            add(await self._check_middle(agency, apis, remembered))
+        return accounts
+
+    async def _check_middle(self, agency: Agency, apis: Mapping[str, Api], then: _Middle) -> Check:
+        sample = random.Random(f"{self._seed}|middle").sample(  # noqa: S311 - a sample, not a secret.
+            sorted(then.states), min(ASKED_OF_AUDIT_MAX, len(then.states))
         )
-        audited = await agency.audited(asked, remembered.instant)
-        add(checks.middle_is_as_it_was(remembered.states, as_of, audited, remembered.instant.isoformat()))
+        answers = (
+            Later("accounts", then.states, await agency.states(apis, then.instant)),
+            Later("the public API", then.shown, await _shown(apis, as_of=then.instant.isoformat())),
+            Later("audit", {each: then.states[each] for each in sample}, await agency.audited(sample, then.instant)),
+        )
+        return checks.middle_is_as_it_was(then.instant.isoformat(), answers)
 
     def _totals(self, accounts: Sequence[Mapping[str, Json]]) -> list[Totals]:
         report, facts = self.report, self.report.facts
@@ -166,6 +193,12 @@ class Job:
     def _progress(self) -> Progress:
         columns = (TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         return Progress(*columns, console=self._console)
+
+
+async def _shown(apis: Mapping[str, Api], **query: str) -> dict[str, bytes]:
+    """Every account as the public API shows it, in the one form in which equal JSON is equal bytes."""
+    shown = accounts_of(apis.values(), **query)
+    return {str(account["account_id"]): rfc8785.dumps(account) async for _, account in shown}
 
 
 def _advance_to(progress: Progress, task: TaskID, rows: int) -> None:

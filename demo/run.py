@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -36,14 +36,24 @@ class Settings:
     file: Path | None
 
 
-def run(settings: Settings, console: Console) -> int:
-    """Do everything; returns 0 when every check holds, else 1. UnreadableFile when there is nothing to place."""
+def run(settings: Settings, console: Console, before_checks: Callable[[Platform], None] = lambda _: None) -> int:
+    """Do everything; returns 0 when every check holds, else 1. UnreadableFile when there is nothing to place.
+
+    `before_checks` is called between the play and the checks: whoever doubts them tampers there.
+    """
     portfolio = _made_ready(settings)
     _introduce(portfolio, console)
     places = Places(settings.home)
     _begin_anew(places)
     with Platform(places, say=lambda line: console.print(f"[dim]{escape(line)}[/]")) as platform:
-        job = Job(platform, portfolio, settings.seed, settings.today, console)
+        job = Job(
+            platform=platform,
+            portfolio=portfolio,
+            seed=settings.seed,
+            today=settings.today,
+            console=console,
+            before_checks=before_checks,
+        )
         try:
             told = asyncio.run(job.run())
         finally:
@@ -104,7 +114,7 @@ def _tell(console: Console, told: Told) -> None:
     for sentence in told.sentences:
         day = sentence.occurred_at.ToDatetime().date()
         rule = f" [dim]({escape(sentence.rule)})[/]" if sentence.rule else ""
-        console.print(f"  {day}  {escape(sentence.text)}{rule} [dim]by {escape(sentence.actor)}[/]", soft_wrap=True)
+        console.print(f"  {day}  {escape(sentence.text)}{rule}", soft_wrap=True)
     console.print()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from recoup.audit.v1 import service_pb2 as audit_pb2
 
 from demo import checks
-from demo.checks import BUCKETS, Totals
+from demo.checks import BUCKETS, Later, Totals
 from demo.placement_json import Json
 from demo.report import Report
 
@@ -61,7 +61,6 @@ def test_a_balance_that_is_another_than_its_ledger_fails_and_is_named() -> None:
 def test_no_account_at_all_is_no_success() -> None:
     assert not checks.balances_equal_ledgers([]).ok
     assert not checks.audit_equals_accounts([], 0).ok
-    assert not checks.middle_is_as_it_was({}, {}, {}, "now").ok
 
 
 def test_a_case_that_differs_fails_with_the_field() -> None:
@@ -94,10 +93,11 @@ def test_a_breach_or_a_missing_record_fails() -> None:
     assert not checks.chains_verify(breached, 5).ok
 
 
-def test_the_middle_must_be_the_same_in_accounts_and_in_audit() -> None:
+def test_the_middle_must_be_the_same_for_everyone_who_is_asked() -> None:
     then = {"a": b"1", "b": b"2"}
-    assert checks.middle_is_as_it_was(then, then, then, "noon").ok
-    assert not checks.middle_is_as_it_was(then, {"a": b"1", "b": b"3"}, then, "noon").ok
-    assert not checks.middle_is_as_it_was(then, then, {"a": b"9"}, "noon").ok
-    assert not checks.middle_is_as_it_was(then, {"a": b"1"}, then, "noon").ok
-    assert not checks.middle_is_as_it_was(then, then, {}, "noon").ok
+    same = Later("accounts", then, then)
+    assert checks.middle_is_as_it_was("noon", [same, Later("audit", then, then)]).ok
+    for later in ({"a": b"1", "b": b"3"}, {"a": b"1"}, {**then, "c": b"4"}, {}):
+        assert not checks.middle_is_as_it_was("noon", [same, Later("audit", then, later)]).ok
+    assert not checks.middle_is_as_it_was("noon", [same, Later("audit", {}, {})]).ok
+    assert not checks.middle_is_as_it_was("noon", []).ok

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from demo import csv_file, portfolio
+from demo.draft import Portfolio
 from demo.metro2 import writer
 from demo.unreadable import UnreadableFile
 
 TODAY = date(2026, 11, 24)
 
 
-def load(tmp_path: Path, content: bytes) -> portfolio.Portfolio:
+def load(tmp_path: Path, content: bytes) -> Portfolio:
     file = tmp_path / "portfolio"
     file.write_bytes(content)
     return portfolio.load(file, 7, TODAY)
