@@ -28,6 +28,7 @@ async def decided(
 ) -> tuple[Answer, AccountState]:
     """The answer to one command and the account as it stood after it; a Problem when it was refused or failed."""
     asked = commanded.asked
+    await commanded.claim(_content(command))
     (result,) = await asked.accounts.execute(asked.caller, [command], asked.correlation_id)
     if result.HasField("error"):
         raise problem_of(CallFailed(result.error), translate)
@@ -38,6 +39,13 @@ async def decided(
             problem.headers.update(REPLAYED)
         raise problem
     return answer, await account_at(asked, result.entity_id, answer.version)
+
+
+def _content(command: contract.AccountsCommand) -> bytes:
+    """What the command asks for, and as which kind: the same for the same request."""
+    kind = command.WhichOneof("command")
+    assert kind is not None
+    return kind.encode() + b"|" + command.SerializeToString(deterministic=True)
 
 
 async def account_at(asked: Asked, account_id: str, version: int) -> AccountState:

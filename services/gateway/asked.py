@@ -18,6 +18,7 @@ from services.gateway.accounts import Accounts, derived_id
 from services.gateway.principal import Keys, Principal, bearer, principal_of
 from services.gateway.problems import EdgeFault, Problem
 from services.gateway.rates import Rates
+from services.gateway.requests import Requests
 from services.gateway.settings import BODY_BYTES_MAX
 from services.gateway.strict_json import Document, read
 from services.gateway.verdicts import NOT_FOUND
@@ -35,6 +36,7 @@ class Gateway:
     keys: Keys
     rates: Rates
     accounts: Accounts
+    requests: Requests
     pool: AsyncConnectionPool
     stopping: Stopping
     readiness: Readiness
@@ -72,10 +74,16 @@ class Commanded:
 
     asked: Asked
     key: str
+    reason: str | None
 
     def given_id(self) -> str:
         """The id of the command: the same for the same client and key."""
         return derived_id(self.asked.principal, "command", self.key)
+
+    async def claim(self, content: bytes) -> None:
+        """Keep that the key is used for this; a Problem when it was used for anything else before."""
+        asked = self.asked
+        await asked.gateway.requests.claim(asked.principal, self.given_id(), content, asked.correlation_id, self.reason)
 
     def new_id(self, what: str) -> str:
         """The id of what the command makes: a repetition makes the same."""
@@ -109,6 +117,15 @@ ActorHeader = Annotated[
         alias="X-Actor", max_length=64, description="Who of the client's people acts; recorded behind the key's id."
     ),
 ]
+ReasonHeader = Annotated[
+    str | None,
+    Header(
+        alias="X-Reason",
+        max_length=200,
+        pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$",
+        description="Why, in words without personal data; the events that follow from the request tell it.",
+    ),
+]
 KeyHeader = Annotated[
     str,
     Header(
@@ -128,10 +145,14 @@ async def reading(asked: Authenticated, x_client_id: ClientHeader = None) -> Ask
 
 
 async def commanding(
-    asked: Authenticated, idempotency_key: KeyHeader, x_client_id: ClientHeader = None, x_actor: ActorHeader = None
+    asked: Authenticated,
+    idempotency_key: KeyHeader,
+    x_client_id: ClientHeader = None,
+    x_actor: ActorHeader = None,
+    x_reason: ReasonHeader = None,
 ) -> Commanded:
     """A command; its scope is checked by the route."""
-    return Commanded(asked, idempotency_key)
+    return Commanded(asked, idempotency_key, x_reason)
 
 
 async def checking(asked: Authenticated, x_client_id: ClientHeader = None) -> Asked:

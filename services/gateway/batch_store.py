@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
-import psycopg
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
+from services.gateway.bound import bound
 from services.gateway.principal import Principal
 
 State = Literal["receiving", "complete", "interrupted", "stopped"]
@@ -79,11 +78,15 @@ class BatchStore:
     def __init__(self, pool: AsyncConnectionPool, principal: Principal) -> None:
         """`pool` logs in as the gateway's role, which row-level security binds."""
         self._pool = pool
+        self._principal = principal
         self._owner = (principal.key.tenant, principal.client)
 
     async def open(self, job_id: str, format_: str) -> Job | None:
         """The job, begun or begun again; None when it was begun with another format."""
-        async with self._bound() as connection, connection.cursor(row_factory=class_row(Job)) as cursor:
+        async with (
+            bound(self._pool, self._principal) as connection,
+            connection.cursor(row_factory=class_row(Job)) as cursor,
+        ):
             await cursor.execute(_OPEN, [*self._owner, job_id, format_])
             return await cursor.fetchone()
 
@@ -99,40 +102,35 @@ class BatchStore:
             [Jsonb(list(r.errors)) for r in results],
             [Jsonb(list(r.warnings)) for r in results],
         )
-        async with self._bound() as connection:
+        async with bound(self._pool, self._principal) as connection:
             await connection.execute(_ADD, [*self._owner, job_id, *columns])
 
     async def end(self, job_id: str, state: State, reason: Mapping[str, str] | None = None) -> None:
         """Say how the job stands."""
-        async with self._bound() as connection:
+        async with bound(self._pool, self._principal) as connection:
             await connection.execute(_END, [state, Jsonb(reason) if reason else None, *self._owner, job_id])
 
     async def find(self, job_id: str) -> Job | None:
         """The job of this id, if it is this client's."""
-        async with self._bound() as connection, connection.cursor(row_factory=class_row(Job)) as cursor:
+        async with (
+            bound(self._pool, self._principal) as connection,
+            connection.cursor(row_factory=class_row(Job)) as cursor,
+        ):
             query = f"SELECT {_COLUMNS} FROM gateway.batches WHERE tenant = %s AND client = %s AND job_id = %s"
             await cursor.execute(query, [*self._owner, job_id])
             return await cursor.fetchone()
 
     async def totals(self, job_id: str) -> Sequence[Mapping[str, Any]]:
         """Count and money by status and currency."""
-        async with self._bound() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        async with bound(self._pool, self._principal) as connection, connection.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(_TOTALS, [*self._owner, job_id])
             return await cursor.fetchall()
 
     async def rows(self, job_id: str, after: int, limit: int) -> Sequence[RowResult]:
         """Results in row order, those after a row."""
-        async with self._bound() as connection, connection.cursor(row_factory=class_row(RowResult)) as cursor:
+        async with (
+            bound(self._pool, self._principal) as connection,
+            connection.cursor(row_factory=class_row(RowResult)) as cursor,
+        ):
             await cursor.execute(_ROWS, [*self._owner, job_id, after, limit])
             return await cursor.fetchall()
-
-    @asynccontextmanager
-    async def _bound(self) -> AsyncIterator[psycopg.AsyncConnection]:
-        """A transaction that sees this client's rows only."""
-        tenant, client = self._owner
-        async with self._pool.connection() as connection, connection.transaction():
-            await connection.execute(
-                "SELECT set_config('recoup.tenants', %s, true), set_config('recoup.client', %s, true)",
-                [f"{{{tenant}}}", client],
-            )
-            yield connection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from google.protobuf.message import Message
@@ -9,6 +10,7 @@ from google.protobuf.message_factory import GetMessageClass
 from recoup.accounts.v1 import events_pb2
 from recoup.event.v1.record_pb2 import Record
 
+from services.gateway.asked import Asked
 from services.gateway.principal import Principal
 from services.gateway.rendering import fact, instant
 
@@ -38,7 +40,15 @@ _TYPES: Final[dict[str, type[Message]]] = {
 }
 
 
-def fact_json(record: Record, client_reference: str, principal: Principal) -> dict[str, object]:
+async def events_json(asked: Asked, facts: Sequence[tuple[Record, str]]) -> list[dict[str, object]]:
+    """Facts, each with the client's reference of its account, as events; those that came with a reason tell it."""
+    reasons = await asked.gateway.requests.reasons(asked.principal, (record.correlation_id for record, _ref in facts))
+    return [_event(record, reference, asked.principal, reasons) for record, reference in facts]
+
+
+def _event(
+    record: Record, client_reference: str, principal: Principal, reasons: Mapping[str, str]
+) -> dict[str, object]:
     """One event. A type that this version of the API does not know keeps the contract's name and shows no data."""
     known = _TYPES.get(record.type)
     return {
@@ -51,6 +61,7 @@ def fact_json(record: Record, client_reference: str, principal: Principal) -> di
         "account_id": record.stream.partition("-")[2],
         "client_reference": client_reference,
         "actor": record.actor,
+        "reason": reasons.get(record.correlation_id),
         "request_id": record.correlation_id,
         "test": principal.key.environment == "test",
         "data": fact(known.FromString(record.payload)) if known else {},

@@ -24,12 +24,12 @@ DESCRIPTION: Final = """\
 Creditors place accounts with an agency, and follow what becomes of them.
 
 **Authentication.** `Authorization: Bearer ck_…`, never in the body or the query. `X-Client-Id` when a key serves several
-clients. `X-Actor` says who of your people acts and is recorded behind the key's id.
+clients. `X-Actor` says who of your people acts and is recorded behind the key's id; `X-Reason` says why.
 
 **Values.** Money is `{amount, currency}` in integer minor units; dates are ISO 8601, instants RFC 3339; rates are basis
 points. In events, amounts are the recorded `…_minor` integers in the currency of the account.
 
-**Idempotency.** Every command needs an `Idempotency-Key`. The key belongs to your client and to one kind of command.
+**Idempotency.** Every command needs an `Idempotency-Key`. The key belongs to your client and to one request.
 Sent again with the same body, it has no further effect and gets the same answer with `Idempotency-Replayed: true`; with
 another body, 422 `idempotency_conflict`. It is kept for ever. Natural keys stand behind it: the `client_reference` of a
 placement, the `transaction_reference` of money: equal content answers 200, other content 409 `conflict`.
@@ -112,6 +112,7 @@ _EVENT: Final = _object(
         "account_id": _TEXT,
         "client_reference": _TEXT,
         "actor": _TEXT,
+        "reason": {"type": ["string", "null"]},
         "request_id": _TEXT,
         "test": {"type": "boolean"},
         "data": {"type": "object"},

@@ -24,6 +24,7 @@ from services.gateway.app import create_app
 from services.gateway.asked import Gateway, Stopping
 from services.gateway.principal import Keys
 from services.gateway.rates import Rates
+from services.gateway.requests import Requests
 from services.gateway.settings import EdgeSettings
 
 CONNECTIONS_MIN: Final = 2
@@ -80,8 +81,9 @@ async def opened(settings: Settings, edge: EdgeSettings) -> AsyncIterator[Gatewa
         peer = Peer(settings.owners[OWNER], Tokens(settings.token_secret.get_secret_value().encode()))
         stack.push_async_callback(peer.close)
         readiness = Readiness({"database": _database_check(pool), OWNER: _owner_check(peer)})
+        requests = Requests(pool, settings.input_key.get_secret_value().encode())
         rates = Rates(edge.requests_per_second, edge.failures_per_minute)
-        yield Gateway(Keys(pool, edge.environment), rates, Accounts(peer), pool, Stopping(), readiness)
+        yield Gateway(Keys(pool, edge.environment), rates, Accounts(peer), requests, pool, Stopping(), readiness)
 
 
 class _Server(uvicorn.Server):

@@ -13,6 +13,9 @@ from uuid import UUID
 
 import httpx2
 import psycopg
+from recoup.accounts.v1 import commands_pb2, words_pb2
+from recoup.accounts.v1.service_pb2 import ExecuteRequest, ExecuteResponse
+from recoup.accounts.v1.service_pb2_grpc import AccountsServiceStub
 
 from deploy.local import ports
 from deploy.local.child import Child
@@ -22,9 +25,6 @@ from deploy.local.programs import Program, Surroundings, is_ready, start_program
 from deploy.local.secrets import Secrets
 from kernel.dial import Peer, Tokens
 from kernel.tenancy import Caller
-from recoup.accounts.v1 import commands_pb2, words_pb2
-from recoup.accounts.v1.service_pb2 import ExecuteRequest, ExecuteResponse
-from recoup.accounts.v1.service_pb2_grpc import AccountsServiceStub
 from services.gateway.keys import SCOPES, create_key
 
 NORTH, SOUTH = UUID(int=0xA), UUID(int=0xB)
@@ -165,9 +165,7 @@ PLACEMENT: Final[Mapping[str, Any]] = {
             "kind": "person",
             "name": {"first": "Ann", "last": "Smith"},
             "date_of_birth": "1980-02-03",
-            "addresses": [
-                {"type": "home", "street": "1 Elm Street", "city": "Albany", "state": "NY", "zip": "12207"}
-            ],
+            "addresses": [{"type": "home", "street": "1 Elm Street", "city": "Albany", "state": "NY", "zip": "12207"}],
             "phones": [{"number": "+15185550143", "type": "mobile"}],
         }
     ],

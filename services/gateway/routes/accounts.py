@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from services.gateway import openapi
 from services.gateway.answers import account_json
 from services.gateway.asked import PAGE, Asked, AsOf, Cursor, Limit, Reading, account_uuid, timestamp
-from services.gateway.feed import fact_json
+from services.gateway.feed import events_json
 from services.gateway.problems import EdgeFault, Problem
 from services.gateway.shapes import REFERENCE_CHARACTERS_MAX, words_of
 
@@ -79,7 +79,7 @@ async def account_events(
     named = contract.GetAccountRequest(account_id=account_id)
     account = (await asked.accounts.account(asked.caller, named)).account
     page = await asked.accounts.account_facts(asked.caller, request)
-    events = [fact_json(record, account.terms.client_reference, asked.principal) for record in page.facts]
+    events = await events_json(asked, [(record, account.terms.client_reference) for record in page.facts])
     last = page.facts[-1].version if page.facts else after
     return JSONResponse({"events": events, "next_after": last, "more": page.more})
 
@@ -96,7 +96,7 @@ async def client_events(
         client_id=asked.principal.client, cursor=after, limit=limit, as_of=timestamp(as_of)
     )
     page = await asked.accounts.client_facts(asked.caller, request)
-    events = [fact_json(fact.record, fact.client_reference, asked.principal) for fact in page.facts]
+    events = await events_json(asked, [(fact.record, fact.client_reference) for fact in page.facts])
     return JSONResponse({"events": events, "next_cursor": page.next_cursor, "more": page.more})
 
 

@@ -44,6 +44,7 @@ async def place_batch(request: Request, commanded: Commanding) -> Response:
     asked.principal.require("placements:write")
     format_, rows = READERS[require_media_type(request, tuple(READERS))]
     job_id = derived_id(asked.principal, "batch", commanded.key)
+    await commanded.claim(b"batch|" + format_.encode())
     store = BatchStore(asked.gateway.pool, asked.principal)
     if job_id in _running:
         raise Problem("busy", "This batch is being taken at this moment, over another connection.")
