@@ -18,13 +18,16 @@ from deploy.local import setup as set_up_module
 from deploy.local.child import PlatformError, recorded, stop_together, tail
 from deploy.local.doctor import examine
 from deploy.local.follow import follow
-from deploy.local.places import HOME, KAFKA_LIBS, Places
+from deploy.local.places import HOME, HOME_VARIABLE, KAFKA_LIBS, Places
 from deploy.local.platform import Platform, holder
 
 DOWN_SECONDS_MAX: Final = 60.0
 POLL_SECONDS: Final = 0.1
 
-Home = Annotated[Path, typer.Option("--home", help="The folder of the platform's data, logs and pid files.")]
+Home = Annotated[
+    Path,
+    typer.Option("--home", envvar=HOME_VARIABLE, help="The folder of the platform's data, logs and pid files."),
+]
 
 
 def setup() -> None:

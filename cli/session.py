@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import quote, urlsplit, urlunsplit
 from uuid import UUID
@@ -12,7 +14,7 @@ from uuid import UUID
 import typer
 
 from deploy.local.databases import roles_of
-from deploy.local.places import Places
+from deploy.local.places import HOME, HOME_VARIABLE, Places
 from deploy.local.platform import Addresses, read_addresses
 from deploy.local.secrets import Secrets, kept_secrets
 from kernel.dial import Peer, Tokens
@@ -55,7 +57,7 @@ class Session:
 
 def open_session(agency: UUID) -> Session:
     """The session of this checkout's operator; PlatformError when no platform runs here."""
-    places = Places()
+    places = Places(Path(os.environ.get(HOME_VARIABLE, HOME)).resolve())
     addresses = read_addresses(places)
     caller = Caller(agency, None, OPERATOR, f"operator:{OPERATOR}", SCOPES)
     return Session(addresses, kept_secrets(places.secrets), caller)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Final, cast
-from uuid import UUID
 
 import rfc8785
 from recoup.audit.v1 import service_pb2 as audit_pb2
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from cli.session import AGENCY
 from demo import checks, rebuilding
 from demo.agency import Agency, agency_of, give_keys
 from demo.checks import Later, Totals
@@ -29,8 +29,8 @@ from demo.sending import Outcome, Total, place
 from demo.settling import settled_at
 from deploy.local.platform import Platform
 
-TENANT: Final = UUID("5eed0000-0000-5000-8000-000000000001")
-"""The agency of the demo."""
+TENANT: Final = AGENCY
+"""The agency that the command `recoup` speaks for too, so that it can look at what the demo leaves."""
 ASKED_OF_AUDIT_MAX: Final = 400
 """So many accounts are asked of audit as of the middle, one call each, chosen by seed."""
 PLACED_TYPE: Final = "recoup.accounts.v1.AccountPlaced"

@@ -18,7 +18,7 @@ from demo.draft import Note, Portfolio
 from demo.job import Job, Told
 from demo.report import FILE_NAME, show
 from deploy.local.child import PlatformError, recorded, stop_together
-from deploy.local.places import ROOT, Places
+from deploy.local.places import HOME_VARIABLE, ROOT, Places
 from deploy.local.platform import Platform, holder
 
 NOTES_MAX: Final = 8
@@ -122,9 +122,10 @@ def _look_around(console: Console, home: Path, file: Path, told: Told) -> None:
     shown = home.relative_to(ROOT) if home.is_relative_to(ROOT) else home
     lines = (
         f"The report is in {file}. What was recorded is kept in {home}. To look around:",
-        f"  .venv/bin/recoup up --home {shown}",
-        f"  .venv/bin/recoup audit story {told.account_id} --home {shown}",
-        f"  .venv/bin/recoup audit verify --home {shown}",
+        f"  export {HOME_VARIABLE}={shown}",
+        "  make up                                  # in one terminal; Ctrl-C stops it",
+        f"  .venv/bin/recoup audit story {told.account_id}",
+        "  .venv/bin/recoup audit verify",
     )
     for line in lines:
         console.print(escape(line), soft_wrap=True)

@@ -9,6 +9,8 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 """The checkout."""
 HOME: Final = ROOT / ".recoup"
+HOME_VARIABLE: Final = "RECOUP_HOME"
+"""Names another folder for the command `recoup`, for example that of the demo."""
 KAFKA_LIBS: Final = HOME / "kafka" / "libs"
 """Kafka's jars, as Maven copied them. They are tools, not data: a reset keeps them."""
 TOPICS: Final = ROOT / "deploy" / "topics.yaml"

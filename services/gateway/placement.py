@@ -234,7 +234,7 @@ class Representative(Body):
 class Bankruptcy(Body):
     """A bankruptcy as the creditor knows it."""
 
-    chapter: Annotated[int, Field(ge=7, le=13)]
+    chapter: Annotated[int, Field(ge=7, le=13, description="Absent when it is not known.")] | None = None
     case_number: Short | None = None
     court: Text | None = None
     filed_date: Date | None = None

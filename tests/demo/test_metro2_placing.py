@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, timedelta
 from typing import NamedTuple
 
 import pytest
 from recoup.accounts.v1 import words_pb2 as words
+from recoup.accounts.v1.placement_pb2 import Placement
 
 from demo.draft import Draft, Note
 from demo.metro2 import placing, reader, writer
 from demo.people import People
+from demo.placement_json import placement_json
+from services.accounts.domain.parties import party_faults
+from services.gateway import placing as edge
+from services.gateway import strict_json
 
 TODAY = date(2026, 11, 24)
 PLACED = TODAY - timedelta(days=90)
@@ -232,3 +238,17 @@ def test_the_same_account_with_the_same_content_is_the_same_placement() -> None:
 def test_the_client_is_the_reporter() -> None:
     terms = draft().placement.terms
     assert (terms.client_id, terms.creditors.current_creditor_legal_name) == ("first-test-bank", "FIRST TEST BANK")
+
+
+@pytest.mark.parametrize("indicator", ["A", "B", "C", "D", "E", "F", "G", "H", "Z", "R", ""])
+@pytest.mark.parametrize("compliance", ["", "XB", "XC"])
+def test_the_public_api_takes_every_placement_and_understands_the_same(indicator: str, compliance: str) -> None:
+    made = draft(
+        [writer.j1(ecoa="X"), writer.j2("RENO", "NV", ecoa="W")], cons_info_ind=indicator, compl_cond_cd=compliance
+    )
+    sent = json.dumps(placement_json(made.placement)).encode()
+    understood = edge.placement(strict_json.read(sent), made.placement.terms.client_id)
+    assert isinstance(understood, Placement), understood
+    understood.terms.debt.collateral[0].collateral_id = made.placement.terms.debt.collateral[0].collateral_id
+    assert understood == made.placement
+    assert list(party_faults(understood, TODAY, ())) == []

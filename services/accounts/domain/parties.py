@@ -22,6 +22,7 @@ PARTIES_MAX: Final = 20
 POINTS_MAX: Final = 20
 AGE_YEARS_MIN: Final = 18
 CHAPTERS: Final = (7, 11, 12, 13)
+CHAPTER_NOT_SAID: Final = 0
 
 _NATIONAL_ID: Final = re.compile(r"\d{9}", re.ASCII)
 _STATE: Final = re.compile(r"[A-Z]{2}", re.ASCII)
@@ -155,8 +156,9 @@ def _flag_faults(flags: DebtorFlags, at: str, today: date) -> Iterator[Fault]:
     if flags.cease_date:
         yield from date_faults(f"{at}/cease_date", flags.cease_date, today)
     if flags.HasField("bankruptcy"):
-        if flags.bankruptcy.chapter not in CHAPTERS:
-            yield Fault(f"{at}/bankruptcy/chapter", "unknown_value", "must be one of 7, 11, 12, 13")
+        if flags.bankruptcy.chapter not in (CHAPTER_NOT_SAID, *CHAPTERS):
+            text = "must be one of 7, 11, 12, 13, or absent where it is not known"
+            yield Fault(f"{at}/bankruptcy/chapter", "unknown_value", text)
         if flags.bankruptcy.filed_date:
             yield from date_faults(f"{at}/bankruptcy/filed_date", flags.bankruptcy.filed_date, today)
 
