@@ -5,25 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 from uuid import UUID
 
 import typer
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from recoup.accounts.v1.state_pb2 import AccountPhase, AccountState
-from recoup.accounts.v1.terms_pb2 import Buckets
-from recoup.audit.v1 import service_pb2 as messages
-from recoup.audit.v1.service_pb2_grpc import AuditServiceStub
 from rich.console import Console
 from rich.table import Table
 
 from cli.session import AGENCY, Agency, Session, open_session
 from deploy.local.child import PlatformError
 from kernel.dial import CallFailed, Peer
+from recoup.accounts.v1.state_pb2 import AccountPhase, AccountState
+from recoup.accounts.v1.terms_pb2 import Buckets
+from recoup.audit.v1 import service_pb2 as messages
+from recoup.audit.v1.service_pb2_grpc import AuditServiceStub
 from services.audit.domain.amounts import money
 from services.audit.domain.sentences import word
+
+if TYPE_CHECKING:
+    from recoup.audit.v1.service_pb2_grpc import AuditServiceAsyncStub
 
 app = typer.Typer(name="audit", help="Rebuild, tell, compare and verify what was recorded.", no_args_is_help=True)
 
@@ -123,7 +126,7 @@ def verify(
 
 
 async def _compared(
-    peer: Peer, stub: AuditServiceStub, by: Session, account_id: str | None
+    peer: Peer, stub: AuditServiceAsyncStub, by: Session, account_id: str | None
 ) -> Sequence[messages.CompareCaseResponse]:
     if account_id is not None:
         return [await peer.ask(stub.CompareCase, messages.CompareCaseRequest(account_id=account_id), by.caller)]
@@ -146,7 +149,7 @@ def _instant(option: str, text: str | None) -> Timestamp | None:
     return timestamp
 
 
-def _ask(agency: UUID, question: Callable[[Peer, AuditServiceStub, Session], Awaitable[Answer]]) -> Answer:
+def _ask(agency: UUID, question: Callable[[Peer, AuditServiceAsyncStub, Session], Awaitable[Answer]]) -> Answer:
     """The answer of the running platform's audit service; PlatformError in a sentence when there is none."""
     session = open_session(agency)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import grpc.aio
@@ -37,6 +37,9 @@ from services.audit.owner import Owners
 from services.audit.recorder import Recorder
 from services.audit.views import Views
 from tests.audit import histories as h
+
+if TYPE_CHECKING:
+    from recoup.audit.v1.service_pb2_grpc import AuditServiceAsyncStub
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 READS = frozenset({"audit:read"})
@@ -117,7 +120,7 @@ def _by(instant: Timestamp, record: Record) -> bool:
 class Served:
     """A running audit service and one client of it."""
 
-    stub: AuditServiceStub
+    stub: AuditServiceAsyncStub
     peer: Peer
     address: str
 
