@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from kernel.canonical import canonical_json
 from kernel.decider import Decider, Refused
+from recoup.accounts.v1 import events_pb2 as facts
 from recoup.accounts.v1.state_pb2 import AccountState
 from recoup.accounts.v1.terms_pb2 import Buckets
 from services.accounts.domain import account as owners_account
@@ -66,6 +67,17 @@ def test_accounts_are_read_alike_at_every_version(placement: Message, commands: 
     assert fold_account(h.stream(fact for fact, _state in history)).findings == []
 
 
+def test_an_account_of_which_more_is_owed_once_it_is_completed_is_not_paid_in_full() -> None:
+    paid = h.payment(100_000, h.buckets(80_000, 20_000), h.buckets(), "2026-03-05")
+    full = facts.AccountPaidInFull(account_id=h.ACCOUNT, payment_id=h.PAYMENT, paid_date="2026-03-05")
+    more = facts.PlacementCompleted(
+        account_id=h.ACCOUNT, terms=h.terms(principal=90_000), debtors=h.debtors(), contract=h.contract_terms(),
+        difference=h.buckets(10_000), balance_after=h.buckets(10_000),
+    )  # fmt: skip
+    owner, ours = both([h.quarantined(), paid, full, more])
+    assert differences(owner, ours) == []
+
+
 @MANY
 @given(st.lists(person_commands(), max_size=25))
 def test_persons_are_read_alike_at_every_version(commands: Sequence[Message]) -> None:
@@ -103,11 +115,11 @@ def _seen(decider: Decider[Any], strategy: st.SearchStrategy[Any]) -> set[str]:
     return seen
 
 
-def both(facts: Sequence[Message]) -> tuple[AccountState, AccountState]:
+def both(history: Sequence[Message]) -> tuple[AccountState, AccountState]:
     state = ACCOUNT.initial
-    for fact in facts:
+    for fact in history:
         state = ACCOUNT.evolve(state, fact)
-    return account_message(state), fold_account(h.stream(facts)).state()
+    return account_message(state), fold_account(h.stream(history)).state()
 
 
 FACTS = (
