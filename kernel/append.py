@@ -158,17 +158,19 @@ class Store(Protocol):
 class Place:
     """The moving end of one partition while a batch is numbered."""
 
-    __slots__ = ("chain", "log_id", "number", "partition", "recorded_at")
+    __slots__ = ("chain", "log_id", "moved", "number", "partition", "recorded_at")
 
     def __init__(self, log_id: UUID, head: Head, now: datetime) -> None:
         """The instant is set under the head's lock and never falls within a partition."""
         self.log_id = log_id
         self.partition, self.number, self.chain = head.partition, head.number, head.chain
         self.recorded_at = max(now, head.recorded_at)
+        self.moved = False
 
     def number_next(self, decided: Decided, fact: Fact, version: int, previous: bytes) -> tuple[Record, bytes]:
         """The fact's record with its place in the log, its chain still to be read from here, and its record hash."""
         self.number += 1
+        self.moved = True
         record = Record(
             self.log_id,
             self.partition,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,11 +14,7 @@ from kernel.project import Statement, Tables, statements
 from kernel.record import Record
 
 SET_TENANTS: Final = "SELECT set_config('recoup.tenants', %s, true)"
-LOCK_HEADS: Final = (
-    "SELECT partition, number, chain, recorded_at FROM log.heads WHERE partition = ANY(%b::int2[])"
-    " ORDER BY partition FOR UPDATE"
-)
-# A statement of its own: beside FOR UPDATE the clock would be read before the lock is had.
+BEGIN_BATCH: Final = "SELECT * FROM log.begin_batch(%s, %s::int2[])"
 READ_CLOCK: Final = "SELECT clock_timestamp()"
 FIND_COMMANDS: Final = (
     "SELECT c.tenant, c.command_id, c.input, c.outcome FROM log.commands c"
@@ -37,23 +32,18 @@ READ_PAGE: Final = (
     f"SELECT {RECORD_COLUMNS} FROM log.events WHERE partition = %b AND number BETWEEN %b AND %b ORDER BY number"  # noqa: S608
 )
 
-_INSERT_EVENTS: Final = (
-    f"INSERT INTO log.events ({RECORD_COLUMNS}) SELECT partition, number, chain, tenant, stream, version, event_id,"  # noqa: S608 - constants.
-    " type, occurred_at, recorded_at, actor, command_id, correlation_id, accounts::uuid[], previous, payload"
+# One statement, because each costs its share of every batch; the heads move with what they count.
+_RECORD: Final = (
+    f"WITH facts AS (INSERT INTO log.events ({RECORD_COLUMNS}) SELECT partition, number, chain, tenant, stream, version,"  # noqa: S608
+    " event_id, type, occurred_at, recorded_at, actor, command_id, correlation_id, accounts::uuid[], previous, payload"
     " FROM unnest(%s::int2[], %s::int8[], %s::bytea[], %s::uuid[], %s::text[], %s::int8[], %s::uuid[], %s::text[],"
     " %s::timestamptz[], %s::timestamptz[], %s::text[], %s::uuid[], %s::uuid[], %s::text[], %s::bytea[], %s::bytea[])"
-    f" AS n({RECORD_COLUMNS})"
-)
-_INSERT_COMMANDS: Final = (
-    "INSERT INTO log.commands (tenant, command_id, input, stream, version, outcome)"
-    " SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::bytea[], %s::text[], %s::int8[], %s::bytea[])"
-)
-_MOVE_HEADS: Final = (
-    "UPDATE log.heads h SET number = n.number, chain = n.chain, recorded_at = n.recorded_at"
+    f" AS n({RECORD_COLUMNS})), answers AS (INSERT INTO log.commands (tenant, command_id, input, stream, version, outcome)"
+    " SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::bytea[], %s::text[], %s::int8[], %s::bytea[]))"
+    " UPDATE log.heads h SET number = n.number, chain = n.chain, recorded_at = n.recorded_at"
     " FROM unnest(%s::int2[], %s::int8[], %s::bytea[], %s::timestamptz[]) AS n(partition, number, chain, recorded_at)"
     " WHERE h.partition = n.partition"
 )
-
 
 def tenants_text(tenants: Iterable[UUID]) -> str:
     """The value of the setting that row-level security reads."""
@@ -96,11 +86,13 @@ def judged(
     return None if version == decided.version else Conflicted(version)
 
 
-def places(log_id: UUID, heads: Iterable[Sequence[Any]], now: datetime | None) -> dict[int, Place]:
-    """The moving ends of the locked partitions. Without `now` the commands bring their own, simulated, instants."""
-    return {
-        head.partition: Place(log_id, head, now or head.recorded_at) for head in (Head(*columns) for columns in heads)
-    }
+def places(log_id: UUID, heads: Iterable[Sequence[Any]], *, simulated: bool) -> dict[int, Place]:
+    """The moving ends of the locked partitions. Under a simulated clock the commands bring their own instants."""
+    found = {}
+    for *columns, now in heads:
+        head = Head(*columns)
+        found[head.partition] = Place(log_id, head, head.recorded_at if simulated else now)
+    return found
 
 
 def place_all(decided: Iterable[Decided], at: Mapping[int, Place]) -> list[Placed]:
@@ -118,18 +110,12 @@ def place_all(decided: Iterable[Decided], at: Mapping[int, Place]) -> list[Place
 
 def insertions(placed: Sequence[Placed], at: Mapping[int, Place], tables: Tables) -> list[Statement]:
     """Everything that a numbered batch writes: facts, answers, read rows, heads."""
-    found = []
     records = [record for one in placed for record in one.records]
-    if records:
-        chains = [chain for one in placed for chain in one.chains]
-        found.append(Statement(_INSERT_EVENTS, _event_columns(records, chains)))
-    found.append(Statement(_INSERT_COMMANDS, _command_columns(placed)))
+    chains = [chain for one in placed for chain in one.chains]
+    moved = [end for end in at.values() if end.moved]
+    columns = (*_event_columns(records, chains), *_command_columns(placed), *_head_columns(moved))
     rows = [row for one in placed for row in one.rows]
-    if rows:
-        found.extend(statements(rows, tables))
-    if records:
-        found.append(Statement(_MOVE_HEADS, _head_columns(list(at.values()))))
-    return found
+    return [Statement(_RECORD, columns), *(statements(rows, tables) if rows else ())]
 
 
 def record_of(log_id: UUID, row: Sequence[Any]) -> Record:

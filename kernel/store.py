@@ -141,8 +141,7 @@ class PostgresStore:
         self, connection: psycopg.Connection[Any], tenants: Iterable[UUID], partitions: Iterable[int]
     ) -> None:
         """Name the tenants of the caller's transaction and lock the heads it will append to, in partition order."""
-        connection.execute(sql.SET_TENANTS, [sql.tenants_text(tenants)])
-        connection.execute(sql.LOCK_HEADS, [sorted(set(partitions))])
+        connection.execute(sql.BEGIN_BATCH, [sql.tenants_text(tenants), sorted(set(partitions))])
 
     def find_within(
         self, connection: psycopg.Connection[Any], tenant: UUID, command_ids: Sequence[UUID]
@@ -164,14 +163,14 @@ class PostgresStore:
     def append_within(self, connection: psycopg.Connection[Any], decided: Sequence[Decided]) -> list[Result]:
         """Record commands in the caller's transaction; an id that is taken, or a stream that moved, stands as result."""
         cursor = connection.cursor(binary=True)
-        tenants = sorted({one.tenant for one in decided})
-        self.lock_within(connection, tenants, [one.partition for one in decided])
+        if not decided:
+            return []
+        tenants = sql.tenants_text(one.tenant for one in decided)
+        heads = cursor.execute(sql.BEGIN_BATCH, [tenants, sorted({one.partition for one in decided})]).fetchall()
+        at = sql.places(self._log_id, heads, simulated=self._clock.simulated)
         commands = sql.stored(cursor.execute(sql.FIND_COMMANDS, sql.pairs(decided)))
         results = sql.judged_all(decided, commands, {})
         standing = [one for one, result in zip(decided, results, strict=True) if result is None]
-        heads = cursor.execute(sql.LOCK_HEADS, [sorted({one.partition for one in decided})]).fetchall()
-        (now,) = cursor.execute(sql.READ_CLOCK).fetchall()[0]
-        at = sql.places(self._log_id, heads, None if self._clock.simulated else now)
         placed = sql.place_all(standing, at)
         for statement in sql.insertions(placed, at, self._tables) if placed else ():
             cursor.execute(statement.sql, statement.parameters)

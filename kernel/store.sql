@@ -107,6 +107,18 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON log.commands
 CREATE TRIGGER append_only BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON log.meta
     FOR EACH STATEMENT EXECUTE FUNCTION log.refuse_change();
 
+-- Begins a batch: names its tenants, locks the heads it will append to in partition order, and only then reads where they
+-- end and what time it is.
+CREATE FUNCTION log.begin_batch(tenants text, wanted smallint[])
+    RETURNS TABLE (partition smallint, number bigint, chain bytea, recorded_at timestamptz, now timestamptz)
+    LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('recoup.tenants', tenants, true);
+    PERFORM FROM log.heads h WHERE h.partition = ANY (wanted) ORDER BY h.partition FOR UPDATE;
+    RETURN QUERY SELECT h.partition, h.number, h.chain, h.recorded_at, clock_timestamp()
+        FROM log.heads h WHERE h.partition = ANY (wanted);
+END $$;
+
 -- A batch that touches other rows than it meant to is a bug: its statement fails, and the batch with it.
 CREATE FUNCTION log.expect(changed bigint, expected bigint, target text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN

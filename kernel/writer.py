@@ -204,16 +204,13 @@ class Writer:
         connection = self._connection
         with connection.pipeline():
             connection.execute("BEGIN")
-            connection.execute(sql.SET_TENANTS, [sql.tenants_text(one.tenant for one in batch)])
-            heads = connection.execute(sql.LOCK_HEADS, [sorted({one.partition for one in batch})])
-            clock = connection.execute(sql.READ_CLOCK)
+            tenants = sql.tenants_text(one.tenant for one in batch)
+            heads = connection.execute(sql.BEGIN_BATCH, [tenants, sorted({one.partition for one in batch})])
             ids = connection.execute(sql.FIND_COMMANDS, sql.pairs(ids_of)) if ids_of else None
             versions = connection.execute(sql.FIND_VERSIONS, sql.streams(versions_of)) if versions_of else None
-        row = clock.fetchone()
-        assert row is not None
-        now = None if self._clock.simulated else row[0]
+        at = sql.places(self._log_id, heads, simulated=self._clock.simulated)
         found = {} if versions is None else {(tenant, stream): version for tenant, stream, version in versions}
-        return sql.places(self._log_id, heads, now), {} if ids is None else sql.stored(ids), found
+        return at, {} if ids is None else sql.stored(ids), found
 
     def _finish(self, placed: Sequence[Placed], at: dict[int, Place]) -> None:
         """Second round trip: everything that is written, and the commit."""
