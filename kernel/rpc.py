@@ -28,7 +28,7 @@ from grpc_reflection.v1alpha import reflection
 
 from kernel.clock import Clock, ClockError
 from kernel.decider import Fault
-from kernel.execute import Executor, Incomplete, Overloaded, Request
+from kernel.execute import Executor, Incomplete, KernelError, Overloaded, Request, Unavailable
 from kernel.status import DETAILS_BYTES_MAX, DETAILS_KEY, TEXT_CHARACTERS_MAX, expected, status_of
 from kernel.telemetry import CALL_SECONDS, CALLS, CALLS_RUNNING, COMMANDS
 from kernel.tenancy import Caller, Unauthenticated, Verifier
@@ -103,13 +103,16 @@ def requests_of(items: Sequence[Any]) -> list[Request | Status]:
 
 
 async def execute_requests(executor: Executor, requests: Sequence[Request | Status]) -> list[Answer | Status]:
-    """Decide the requests among `requests`; a status stays in its place."""
+    """Decide the requests among `requests`; a status stays in its place.
+
+    When the log is away for all of them the call as a whole is UNAVAILABLE, which a client's channel retries.
+    """
     wanted = [request for request in requests if isinstance(request, Request)]
-    if len(wanted) == 1:
-        command = wanted[0].command.DESCRIPTOR.name
-        structlog.contextvars.bind_contextvars(command=command, correlation=str(wanted[0].correlation_id))
-    outcomes = iter(await executor.execute_many(wanted) if wanted else ())
-    return [_result(request, next(outcomes)) if isinstance(request, Request) else request for request in requests]
+    outcomes = await _decided(executor, wanted)
+    if outcomes and all(isinstance(outcome, Unavailable) for outcome in outcomes):
+        raise Unavailable(str(outcomes[0]))
+    results = iter([_result(request, outcome) for request, outcome in zip(wanted, outcomes, strict=True)])
+    return [next(results) if isinstance(request, Request) else request for request in requests]
 
 
 def fill(results: Any, outcomes: Iterable[Answer | Status]) -> None:  # noqa: ANN401 - any service's repeated result.
@@ -270,6 +273,18 @@ def _request(item: Any, call: Call) -> Request | Status:  # noqa: ANN401 - any s
     if faults:
         return status_of(Incomplete(faults))
     return Request(getattr(item, name), item.given_id, call.caller, call.correlation_of(item.given_id))
+
+
+async def _decided(executor: Executor, wanted: Sequence[Request]) -> Sequence[Answer | Exception]:
+    """What became of each request. A single one, as an interactive call sends it, takes the shorter way."""
+    if len(wanted) != 1:
+        return await executor.execute_many(wanted)
+    command, correlation = wanted[0].command.DESCRIPTOR.name, str(wanted[0].correlation_id)
+    structlog.contextvars.bind_contextvars(command=command, correlation=correlation)
+    try:
+        return [await executor.execute(wanted[0])]
+    except KernelError as error:
+        return [error]
 
 
 def _result(request: Request, outcome: Answer | Exception) -> Answer | Status:

@@ -49,6 +49,10 @@ _PRIVATE_NAMES: Final = re.compile(
     r"given_name|family_name|full_name|first_name|last_name|birth_date|address|street|email|phone|payload|dsn)(_|$)",
     re.IGNORECASE,
 )
+_OWN_NAMES: Final = frozenset(
+    ("at", "level", "service", "verb", "method", "code", "command", "correlation", "stream", "outcome")
+)
+"""What the kernel itself writes on every line: ids and names of types, which are not searched again."""
 _PRIVATE_TEXT: Final = re.compile(
     r"eyJ[\w-]+\.[\w-]+\.[\w-]*"  # a JSON web token
     r"|\bck_\w+"  # an API key
@@ -82,7 +86,7 @@ def configure(service: str, verb: str, style: Literal["json", "text"] | None, le
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -98,7 +102,8 @@ def configure(service: str, verb: str, style: Literal["json", "text"] | None, le
 def withhold(_logger: object, _method: str, event: Event) -> Event:
     """Replace in a log line whatever must not be written. The last step before the line is rendered."""
     for name, value in event.items():
-        event[name] = WITHHELD if _PRIVATE_NAMES.search(name) else _harmless(value)
+        if not (name in _OWN_NAMES and isinstance(value, str)):
+            event[name] = WITHHELD if _PRIVATE_NAMES.search(name) else _harmless(value)
     return event
 
 

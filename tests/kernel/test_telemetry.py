@@ -79,6 +79,7 @@ PRIVATE = [
     ("log.info('x', row=b'Rosalind')", "Rosalind"),
     ("raw = ValueError('x\\nDETAIL:  Failing row contains (Rosalind)'); log.error('x', exc_info=raw)", "Rosalind"),
     ("from recoup.event.v1.answer_pb2 import Fault; log.info('x', it=Fault(message='Rosalind'))", "Rosalind"),
+    ("from recoup.event.v1.answer_pb2 import Fault; log.info('x', command=Fault(message='Rosalind'))", "Rosalind"),
     ("logging.getLogger('x').error('token %s', 'eyJh.eyJ0.c2ln')", "eyJ0"),
 ]
 """What a careless programmer might log, and what must not be seen of it."""
