@@ -7,6 +7,7 @@ from typing import Annotated
 from uuid import uuid4
 
 import typer
+from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 from recoup.accounts.v1 import commands_pb2, service_pb2, words_pb2
@@ -41,12 +42,15 @@ def register(  # noqa: PLR0913, PLR0917 - one option for each term of the contra
     """Register a client with its contract."""
     contract = commands_pb2.Contract(
         contingency_rate_basis_points=rate,
-        allocation_policy=_number(POLICIES, policy, "allocation"),
+        allocation_policy=_name(words_pb2.AllocationPolicy.DESCRIPTOR, policy, "allocation"),
         free_demand_days=0,
         currencies=currency,
     )
     command = commands_pb2.RegisterClient(
-        client_id=client_id, legal_name=legal_name, kind=_number(KINDS, kind, "kind"), contract=contract
+        client_id=client_id,
+        legal_name=legal_name,
+        kind=_name(words_pb2.ClientKind.DESCRIPTOR, kind, "kind"),
+        contract=contract,
     )
     asyncio.run(_execute(open_session(agency), command))
     typer.echo(f"{client_id} is registered.")
@@ -100,8 +104,10 @@ async def _client(session: Session, client_id: str) -> Message:
     return response.client
 
 
-def _number(words: dict[str, int], word: str, option: str) -> int:
+def _name(enum: EnumDescriptor, word: str, option: str) -> str:
+    """The enum's own name of a word."""
+    words = words_of(enum)
     if word not in words:
         message = f"--{option} takes one of: {', '.join(words)}"
         raise PlatformError(message)
-    return words[word]
+    return str(enum.values_by_number[words[word]].name)

@@ -1,1 +1,1 @@
-"""The HTTP face: creditors place and follow accounts over REST; what they send becomes commands of the accounts service."""
+"""The HTTP face: creditors place and follow accounts over REST; what they send becomes commands of accounts."""

@@ -20,10 +20,10 @@ COMMANDS_MAX: Final = 500
 BATCH_SECONDS: Final = 60.0
 READ_SECONDS: Final = 10.0
 
-_FIELDS: Final = {
+_FIELDS: Final[dict[str, str]] = {
     field.message_type.full_name: field.name
     for field in contract.AccountsCommand.DESCRIPTOR.oneofs_by_name["command"].fields
-    if field.name not in ("place", "complete")
+    if field.message_type is not None and field.name not in ("place", "complete")
 }
 _IDS: Final = UUID("4b5c1f0a-6d0e-5f64-9a34-3c1d3c6a7a10")
 """The namespace of the ids that the gateway derives: of commands, of what they make, and of jobs."""
@@ -37,7 +37,9 @@ def derived_id(principal: Principal, purpose: str, key: str) -> str:
 def command_of(given_id: str, message: Message) -> contract.AccountsCommand:
     """The command as an item of a call; the field is the one that takes this type of message."""
     field = _FIELDS[message.DESCRIPTOR.full_name]
-    return contract.AccountsCommand(given_id=given_id, **{field: message})
+    command = contract.AccountsCommand(given_id=given_id)
+    getattr(command, field).CopyFrom(message)
+    return command
 
 
 class Accounts:

@@ -17,7 +17,7 @@ from services.gateway.batch_store import Status
 from services.gateway.placing import json_faults
 from services.gateway.problems import error_of
 from services.gateway.rendering import state
-from services.gateway.verdicts import Translate, faults_of, problem_of, refusal_problem
+from services.gateway.verdicts import Translate, decider_faults, problem_of, refusal_problem
 
 REPLAYED: Final = {"Idempotency-Replayed": "true"}
 QUARANTINED: Final = "recoup.accounts.v1.PlacementQuarantined"
@@ -45,7 +45,7 @@ def _content(command: contract.AccountsCommand) -> bytes:
     """What the command asks for, and as which kind: the same for the same request."""
     kind = command.WhichOneof("command")
     assert kind is not None
-    return kind.encode() + b"|" + command.SerializeToString(deterministic=True)
+    return b"|".join((kind.encode(), command.SerializeToString(deterministic=True)))
 
 
 async def account_at(asked: Asked, account_id: str, version: int) -> AccountState:
@@ -63,8 +63,7 @@ def account_json(account: AccountState) -> dict[str, object]:
 
 def shortcomings_of(account: AccountState) -> list[dict[str, str]]:
     """What a quarantined account lacks."""
-    faults = [Fault(found.pointer, found.code, found.message) for found in account.shortcomings]
-    return [error_of(fault) for fault in json_faults(faults)]
+    return [error_of(fault) for fault in json_faults(decider_faults(account.shortcomings))]
 
 
 def placed_status(answer: Answer) -> Status:
@@ -118,7 +117,7 @@ def facts_of(answer: Answer) -> list[dict[str, str]]:
 
 def refused_faults(answer: Answer) -> list[Fault]:
     """What a refusal finds wrong with a placement; the rule itself when it names no field."""
-    return json_faults(faults_of(answer.refusal)) or [Fault("", answer.refusal.rule, answer.refusal.text)]
+    return json_faults(decider_faults(answer.refusal.faults)) or [Fault("", answer.refusal.rule, answer.refusal.text)]
 
 
 def _response(answer: Answer, body: Mapping[str, object], recorded_status: int, account_id: str) -> JSONResponse:

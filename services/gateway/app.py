@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway import openapi
 from services.gateway.asked import Gateway
-from services.gateway.problems import EdgeFault, Problem
+from services.gateway.problems import Code, EdgeFault, Problem
 from services.gateway.routes import accounts, batches, commands, pages, placements
 from services.gateway.verdicts import NOT_FOUND
 
@@ -28,7 +28,12 @@ REQUEST_SECONDS: Final = Histogram("recoup_http_request_seconds", "Seconds from 
 
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _REQUESTS_IDS: Final = UUID("0f1bb6cf-6e2b-5f6e-8a39-0d3a44b83c55")
-_STATUS_CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+_STATUS_CODES: Final = {
+    404: Code.NOT_FOUND,
+    405: Code.METHOD_NOT_ALLOWED,
+    413: Code.TOO_LARGE,
+    415: Code.UNSUPPORTED_MEDIA_TYPE,
+}
 
 log = structlog.get_logger("gateway")
 
@@ -72,7 +77,7 @@ class Edge:
             except Exception:  # the wire ends here: what is raised is logged and answered, not lost.
                 log.exception("request failed", method=scope["method"], path=scope["path"])
                 if not sent.begun:
-                    problem = Problem("internal", "An error of the platform, not of the request; it is logged.")
+                    problem = Problem(Code.INTERNAL, "An error of the platform, not of the request; it is logged.")
                     await problem.response(scope["path"])(scope, receive, sent)
         route = getattr(scope.get("route"), "path", "none")
         REQUESTS.labels(scope["method"], route, sent.status).inc()
@@ -119,8 +124,8 @@ async def _problem(request: Request, error: Exception) -> Response:
 async def _http_problem(request: Request, error: Exception) -> Response:
     """What the framework refuses by itself: no such address, no such method."""
     assert isinstance(error, HTTPException)
-    code = _STATUS_CODES.get(error.status_code, "malformed")
-    detail = NOT_FOUND if code == "not_found" else str(error.detail)
+    code = _STATUS_CODES.get(error.status_code, Code.MALFORMED)
+    detail = NOT_FOUND if code is Code.NOT_FOUND else str(error.detail)
     return Problem(code, detail, headers=error.headers).response(request.url.path)
 
 
@@ -129,7 +134,7 @@ async def _parameter_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     faults = [_edge_fault(found) for found in error.errors()]
     missing = any(f.name.lower() == "idempotency-key" and f.code == "missing" for f in faults)
-    code = "idempotency_key_required" if missing else "invalid_parameter"
+    code = Code.IDEMPOTENCY_KEY_REQUIRED if missing else Code.INVALID_PARAMETER
     detail = "Parameters or headers of the request are missing or wrong; `errors` names each."
     return Problem(code, detail, faults=faults).response(request.url.path)
 

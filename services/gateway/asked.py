@@ -16,7 +16,7 @@ from kernel.readiness import Readiness
 from kernel.tenancy import Caller
 from services.gateway.accounts import Accounts, derived_id
 from services.gateway.principal import Keys, Principal, bearer, principal_of
-from services.gateway.problems import EdgeFault, Problem
+from services.gateway.problems import Code, EdgeFault, Problem
 from services.gateway.rates import Rates
 from services.gateway.requests import Requests
 from services.gateway.settings import BODY_BYTES_MAX
@@ -90,7 +90,20 @@ class Commanded:
         return derived_id(self.asked.principal, what, self.key)
 
 
-async def authenticated(request: Request) -> Asked:
+ClientHeader = Annotated[
+    str | None, Header(alias="X-Client-Id", max_length=64, description="The client, when the key serves several.")
+]
+ActorHeader = Annotated[
+    str | None,
+    Header(alias="X-Actor", max_length=64, description="Who of your people acts; recorded behind the key's id."),
+]
+
+
+async def authenticated(
+    request: Request,
+    x_client_id: ClientHeader = None,  # noqa: ARG001 - read from the request; here for the document.
+    x_actor: ActorHeader = None,  # noqa: ARG001 - likewise.
+) -> Asked:
     """The request with its credential known and counted, and its query free of unknown parameters."""
     gateway: Gateway = request.app.state.gateway
     address = request.client.host if request.client else ""
@@ -98,7 +111,7 @@ async def authenticated(request: Request) -> Asked:
     try:
         key = await gateway.keys.opened(bearer(request))
     except Problem as problem:
-        if problem.code == "unauthenticated":
+        if problem.code is Code.UNAUTHENTICATED:
             gateway.rates.failed(address)
         raise
     request.state.headers.update(gateway.rates.take(key.key_id))
@@ -108,15 +121,6 @@ async def authenticated(request: Request) -> Asked:
 
 
 Authenticated = Annotated[Asked, Depends(authenticated)]
-ClientHeader = Annotated[
-    str | None, Header(alias="X-Client-Id", max_length=64, description="The client, when the key serves several.")
-]
-ActorHeader = Annotated[
-    str | None,
-    Header(
-        alias="X-Actor", max_length=64, description="Who of the client's people acts; recorded behind the key's id."
-    ),
-]
 ReasonHeader = Annotated[
     str | None,
     Header(
@@ -138,24 +142,18 @@ KeyHeader = Annotated[
 ]
 
 
-async def reading(asked: Authenticated, x_client_id: ClientHeader = None) -> Asked:
+async def reading(asked: Authenticated) -> Asked:
     """A question: the scope accounts:read."""
     asked.principal.require("accounts:read")
     return asked
 
 
-async def commanding(
-    asked: Authenticated,
-    idempotency_key: KeyHeader,
-    x_client_id: ClientHeader = None,
-    x_actor: ActorHeader = None,
-    x_reason: ReasonHeader = None,
-) -> Commanded:
+async def commanding(asked: Authenticated, idempotency_key: KeyHeader, x_reason: ReasonHeader = None) -> Commanded:
     """A command; its scope is checked by the route."""
     return Commanded(asked, idempotency_key, x_reason)
 
 
-async def checking(asked: Authenticated, x_client_id: ClientHeader = None) -> Asked:
+async def checking(asked: Authenticated) -> Asked:
     """A check without effect; its scope is checked by the route."""
     return asked
 
@@ -186,7 +184,7 @@ def timestamp(as_of: str | None) -> Timestamp | None:
         made.FromDatetime(instant)
     except (ValueError, OverflowError):
         fault = EdgeFault("parameter", "as_of", "invalid_instant", "This instant does not exist.")
-        raise Problem("invalid_parameter", "The parameter as_of is no instant.", faults=[fault]) from None
+        raise Problem(Code.INVALID_PARAMETER, "The parameter as_of is no instant.", faults=[fault]) from None
     return made
 
 
@@ -197,7 +195,7 @@ def account_uuid(text: str) -> str:
     except ValueError:
         made = ""
     if made != text:
-        raise Problem("not_found", NOT_FOUND)
+        raise Problem(Code.NOT_FOUND, NOT_FOUND)
     return text
 
 
@@ -212,14 +210,14 @@ def require_media_type(request: Request, allowed: tuple[str, ...]) -> str:
     media_type, *parameters = [part.strip().lower() for part in request.headers.get("content-type", "").split(";")]
     charset = next((p.removeprefix("charset=").strip('"') for p in parameters if p.startswith("charset=")), "utf-8")
     if media_type not in allowed or charset != "utf-8":
-        raise Problem("unsupported_media_type", f"Send {' or '.join(allowed)} in UTF-8.")
+        raise Problem(Code.UNSUPPORTED_MEDIA_TYPE, f"Send {' or '.join(allowed)} in UTF-8.")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise Problem("unsupported_media_type", "Send the body without a content encoding.")
+        raise Problem(Code.UNSUPPORTED_MEDIA_TYPE, "Send the body without a content encoding.")
     return media_type
 
 
 async def _body(request: Request, most: int) -> bytes:
-    too_large = Problem("too_large", f"The body may have at most {most} bytes.")
+    too_large = Problem(Code.TOO_LARGE, f"The body may have at most {most} bytes.")
     declared = request.headers.get("content-length", "0")
     if declared.isdigit() and int(declared) > most:
         raise too_large
@@ -245,8 +243,8 @@ def _refuse_unknown_parameters(request: Request) -> None:
         for name in sorted({name for name in names if names.count(name) > 1})
     ]
     if faults:
-        raise Problem("invalid_parameter", "The query holds what this address does not take.", faults=faults)
+        raise Problem(Code.INVALID_PARAMETER, "The query holds what this address does not take.", faults=faults)
 
 
-def _query_fields(dependant: Any) -> list[Any]:
+def _query_fields(dependant: Any) -> list[Any]:  # noqa: ANN401 - FastAPI's own, which has no public name.
     return [*dependant.query_params, *(field for inner in dependant.dependencies for field in _query_fields(inner))]

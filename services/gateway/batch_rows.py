@@ -13,7 +13,7 @@ from typing import Final
 
 from kernel.decider import Fault
 from services.gateway.placement_csv import Column, read_header, read_row
-from services.gateway.problems import Problem
+from services.gateway.problems import Code, Problem
 from services.gateway.strict_json import BOMS, Document, read, walk_texts
 
 ROW_BYTES_MAX: Final = 256 * 1024
@@ -81,7 +81,7 @@ def _header(record: bytes) -> list[Column]:
     read_columns = [fault] if fault is not None else read_header(cells)
     faults = [found for found in read_columns if isinstance(found, Fault)]
     if faults:
-        raise Problem("invalid", "The header of the file is wrong; `errors` names each fault.", faults=faults)
+        raise Problem(Code.INVALID, "The header of the file is wrong; `errors` names each fault.", faults=faults)
     return [found for found in read_columns if isinstance(found, Column)]
 
 
@@ -156,7 +156,7 @@ def _unending(line: int, pending: bytearray, *, quoted: bool) -> Fault:
 
 def _refuse_mark(pending: bytearray) -> None:
     if pending.startswith(BOMS):
-        raise Problem("byte_order_mark", "Send plain UTF-8 without a byte-order mark.")
+        raise Problem(Code.BYTE_ORDER_MARK, "Send plain UTF-8 without a byte-order mark.")
 
 
 def _next(number: int) -> int:

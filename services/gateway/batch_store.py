@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
+import psycopg
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
@@ -19,13 +21,12 @@ State = Literal["receiving", "complete", "interrupted", "stopped"]
 Status = Literal["accepted", "quarantined", "duplicate", "refused"]
 Errors = Sequence[Mapping[str, str]]
 
-_COLUMNS: Final = "job_id, format, state, reason, created_at, updated_at"
-_OPEN: Final = f"""
+_OPEN: Final = """
     INSERT INTO gateway.batches (tenant, client, job_id, format, state) VALUES (%s, %s, %s, %s, 'receiving')
     ON CONFLICT (tenant, client, job_id)
     DO UPDATE SET state = 'receiving', reason = NULL, updated_at = clock_timestamp()
     WHERE batches.format = EXCLUDED.format
-    RETURNING {_COLUMNS}"""
+    RETURNING job_id, format, state, reason, created_at, updated_at"""
 _ADD: Final = """
     INSERT INTO gateway.batch_rows
         (tenant, client, job_id, row, client_reference, status, account_id, amount_minor, currency, errors, warnings)
@@ -38,6 +39,9 @@ _ADD: Final = """
 _END: Final = """
     UPDATE gateway.batches SET state = %s, reason = %s, updated_at = clock_timestamp()
     WHERE tenant = %s AND client = %s AND job_id = %s"""
+_FIND: Final = """
+    SELECT job_id, format, state, reason, created_at, updated_at
+    FROM gateway.batches WHERE tenant = %s AND client = %s AND job_id = %s"""
 _TOTALS: Final = """
     SELECT status, currency, count(*) AS count, coalesce(sum(amount_minor), 0)::bigint AS amount
     FROM gateway.batch_rows WHERE tenant = %s AND client = %s AND job_id = %s GROUP BY 1, 2 ORDER BY 1, 2"""
@@ -84,7 +88,7 @@ class BatchStore:
     async def open(self, job_id: str, format_: str) -> Job | None:
         """The job, begun or begun again; None when it was begun with another format."""
         async with (
-            bound(self._pool, self._principal) as connection,
+            self._bound() as connection,
             connection.cursor(row_factory=class_row(Job)) as cursor,
         ):
             await cursor.execute(_OPEN, [*self._owner, job_id, format_])
@@ -102,35 +106,37 @@ class BatchStore:
             [Jsonb(list(r.errors)) for r in results],
             [Jsonb(list(r.warnings)) for r in results],
         )
-        async with bound(self._pool, self._principal) as connection:
+        async with self._bound() as connection:
             await connection.execute(_ADD, [*self._owner, job_id, *columns])
 
     async def end(self, job_id: str, state: State, reason: Mapping[str, str] | None = None) -> None:
         """Say how the job stands."""
-        async with bound(self._pool, self._principal) as connection:
+        async with self._bound() as connection:
             await connection.execute(_END, [state, Jsonb(reason) if reason else None, *self._owner, job_id])
 
     async def find(self, job_id: str) -> Job | None:
         """The job of this id, if it is this client's."""
         async with (
-            bound(self._pool, self._principal) as connection,
+            self._bound() as connection,
             connection.cursor(row_factory=class_row(Job)) as cursor,
         ):
-            query = f"SELECT {_COLUMNS} FROM gateway.batches WHERE tenant = %s AND client = %s AND job_id = %s"
-            await cursor.execute(query, [*self._owner, job_id])
+            await cursor.execute(_FIND, [*self._owner, job_id])
             return await cursor.fetchone()
 
     async def totals(self, job_id: str) -> Sequence[Mapping[str, Any]]:
         """Count and money by status and currency."""
-        async with bound(self._pool, self._principal) as connection, connection.cursor(row_factory=dict_row) as cursor:
+        async with self._bound() as connection, connection.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(_TOTALS, [*self._owner, job_id])
             return await cursor.fetchall()
 
     async def rows(self, job_id: str, after: int, limit: int) -> Sequence[RowResult]:
         """Results in row order, those after a row."""
         async with (
-            bound(self._pool, self._principal) as connection,
+            self._bound() as connection,
             connection.cursor(row_factory=class_row(RowResult)) as cursor,
         ):
             await cursor.execute(_ROWS, [*self._owner, job_id, after, limit])
             return await cursor.fetchall()
+
+    def _bound(self) -> AbstractAsyncContextManager[psycopg.AsyncConnection]:
+        return bound(self._pool, self._principal)

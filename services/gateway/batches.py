@@ -15,7 +15,7 @@ from typing import Final
 from uuid import UUID
 
 import grpc
-import structlog
+from pydantic import ValidationError
 from recoup.accounts.v1 import service_pb2 as contract
 from recoup.accounts.v1.placement_pb2 import Placement as PlacementMessage
 from starlette.requests import ClientDisconnect
@@ -28,9 +28,10 @@ from services.gateway.asked import Commanded
 from services.gateway.batch_rows import Row, Rows, Stopped
 from services.gateway.batch_store import BatchStore, RowResult, State
 from services.gateway.placing import json_faults, placement
-from services.gateway.problems import Problem, error_of
+from services.gateway.problems import Code, Problem, error_of
+from services.gateway.shapes import REFERENCE_CHARACTERS_MAX, Money
 from services.gateway.strict_json import Json
-from services.gateway.verdicts import problem_of
+from services.gateway.verdicts import decider_faults, problem_of
 
 CALLS_AT_ONCE: Final = 2
 """While accounts decides on some rows, the next are read: more would only wait there."""
@@ -40,8 +41,6 @@ PAUSE_SECONDS: Final = 0.2
 AGAIN: Final = "Send the same batch again with the same Idempotency-Key: what was taken is known, the rest follows."
 
 _PASSING: Final = (grpc.StatusCode.ABORTED, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
-
-log = structlog.get_logger("gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +85,30 @@ class Batch:
             await self._store.end(self._job_id, state, reason)
 
     async def _place_all(self, rows: AsyncIterator[Row]) -> None:
+        """Place every row; when the file cannot be read further, those before it are placed all the same."""
         waiting: list[Row] = []
-        async for row in rows:
-            self.rows += 1
-            waiting.append(row)
-            if len(waiting) == ROWS_A_CALL:
-                await self._call(waiting)
-                waiting = []
+        stopped: Stopped | None = None
+        try:
+            async for row in rows:
+                self.rows += 1
+                waiting.append(row)
+                if len(waiting) == ROWS_A_CALL:
+                    await self._call(waiting)
+                    waiting = []
+        except Stopped as error:
+            stopped = error
         if waiting:
             await self._call(waiting)
-        if self.rows == 0:
-            raise Problem("empty_file", "The batch holds no rows.")
         while self._calls:
             await self._calls.popleft()
+        if stopped is not None:
+            raise stopped
+        if self.rows == 0:
+            raise Problem(Code.EMPTY_FILE, "The batch holds no rows.")
 
     async def _call(self, rows: Sequence[Row]) -> None:
         if self._asked.gateway.stopping.asked:
-            raise Problem("unavailable", f"The gateway is about to stop. {AGAIN}")
+            raise Problem(Code.UNAVAILABLE, f"The gateway is about to stop. {AGAIN}")
         while len(self._calls) >= CALLS_AT_ONCE:
             await self._calls.popleft()
         self._calls.append(asyncio.create_task(self._placed(rows)))
@@ -145,40 +151,46 @@ class Batch:
             left = [index for index in range(len(ready)) if index not in outcomes]
             commands = [self._command(ready[index]) for index in left]
             answered = await self._asked.accounts.execute(self._asked.caller, commands, self._asked.correlation_id)
-            for index, outcome in zip(left, answered, strict=True):
-                if not (outcome.HasField("error") and CallFailed(outcome.error).code in _PASSING):
-                    outcomes[index] = outcome
+            outcomes |= {i: found for i, found in zip(left, answered, strict=True) if not _passes(found)}
             if len(outcomes) == len(ready):
                 return [outcomes[index] for index in range(len(ready))]
             await asyncio.sleep(PAUSE_SECONDS * 2**attempt)
-        raise Problem("unavailable", f"Some rows could not be decided. {AGAIN}")
+        raise Problem(Code.UNAVAILABLE, f"Some rows could not be decided. {AGAIN}")
 
     def _command(self, placed: _Placed) -> contract.AccountsCommand:
         key = f"{self._job_id}|{placed.row.number}|{placed.message.terms.client_reference}"
         return contract.AccountsCommand(given_id=derived_id(self._asked.principal, "row", key), place=placed.message)
 
 
+def _passes(outcome: contract.ExecuteResult) -> bool:
+    """Whether what hindered the command may pass by itself."""
+    return outcome.HasField("error") and CallFailed(outcome.error).code in _PASSING
+
+
 def _refused(row: Row, faults: Sequence[Fault]) -> RowResult:
     """A row that never became a command. Its reference and total are told as far as they can be read."""
     value = row.document.value if row.document is not None else {}
-    reference, balance = value.get("client_reference"), value.get("balance")
-    total = balance.get("total") if isinstance(balance, dict) else None
-    amount, currency = (total.get("amount"), total.get("currency")) if isinstance(total, dict) else (None, None)
-    readable = type(amount) is int and 0 <= amount <= 10**12 and isinstance(currency, str) and len(currency) == 3
-    return RowResult(
-        row.number,
-        _shown(reference),
-        "refused",
-        None,
-        amount if readable and isinstance(amount, int) else None,
-        currency if readable and isinstance(currency, str) else None,
-        [error_of(fault) for fault in faults],
-    )
+    balance = value.get("balance")
+    total = _money(balance.get("total")) if isinstance(balance, dict) else None
+    amount, currency = (total.amount, total.currency) if total is not None else (None, None)
+    errors = [error_of(fault) for fault in faults]
+    return RowResult(row.number, _shown(value.get("client_reference")), "refused", None, amount, currency, errors)
+
+
+def _money(sent: Json) -> Money | None:
+    try:
+        return Money.model_validate(sent)
+    except ValidationError:
+        return None
 
 
 def _shown(reference: Json) -> str | None:
     """The reference, if it is one that can be kept."""
-    if not isinstance(reference, str) or not 0 < len(reference) <= 64 or not reference.isprintable():
+    if (
+        not isinstance(reference, str)
+        or not 0 < len(reference) <= REFERENCE_CHARACTERS_MAX
+        or not reference.isprintable()
+    ):
         return None
     return reference
 
@@ -200,7 +212,7 @@ def _result(placed: _Placed, outcome: contract.ExecuteResult) -> RowResult:
 
 
 def _warned(result: RowResult, row: Row, check: contract.PlacementCheck) -> RowResult:
-    faults = json_faults(Fault(f.pointer, f.code, f.message) for f in (*check.shortcomings, *check.warnings))
+    faults = json_faults([*decider_faults(check.shortcomings), *decider_faults(check.warnings)])
     warnings = [error_of(row.pointing(fault)) for fault in faults]
     return RowResult(
         result.row,

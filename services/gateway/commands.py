@@ -1,4 +1,4 @@
-"""What creditors say about an account that is placed: one shape a command, and the contract's message that it becomes."""
+"""What creditors say about an account that is placed: one shape a command, and the message that it becomes."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from services.gateway.shapes import (
     SignedMoney,
     Text,
     Word,
+    descriptor_of,
 )
 
 Payee = Annotated[str, Word(words.Payee)]
@@ -166,7 +167,7 @@ COMMANDS: Final[dict[type[Body], type[Message]]] = {
     CloseBody: contract.CloseAccount,
 }
 
-SHAPES: Final[dict[type[Body], Shapes]] = {body: compiled(body, made.DESCRIPTOR) for body, made in COMMANDS.items()}
+SHAPES: Final[dict[type[Body], Shapes]] = {body: compiled(body, descriptor_of(made)) for body, made in COMMANDS.items()}
 POINTERS: Final = {
     body: Pointers(shapes, {"currency": "amount.currency", "portion_minor": "portion.amount"})
     for body, shapes in SHAPES.items()

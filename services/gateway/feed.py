@@ -1,4 +1,4 @@
-"""A fact as a client reads it in its feed: when, what, about which account of theirs, and the payload without persons."""
+"""A fact as a client reads it: when, what, about which account of theirs, and the payload, which has no persons."""
 
 from __future__ import annotations
 

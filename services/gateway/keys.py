@@ -1,4 +1,4 @@
-"""API keys: `ck_<environment>_<id>_<secret>`, shown once. What is kept is the secret's hash, and what the key allows."""
+"""API keys: `ck_<environment>_<id>_<secret>`, shown once. Kept are the secret's hash and what the key allows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ _ID_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
 _ID_CHARACTERS: Final = 12
 _SECRET_BYTES: Final = 32
 _FORM: Final = re.compile(r"ck_(live|test)_([a-z0-9]{12})_([A-Za-z0-9-]{43})")
-_COLUMNS: Final = "key_id, tenant, environment, name, secret_hash, clients, scopes, created_at, expires_at, revoked_at"
+_LISTED: Final = "SELECT * FROM gateway.api_keys WHERE tenant = %s ORDER BY created_at DESC"
+_FOUND: Final = "SELECT * FROM gateway.api_keys WHERE key_id = %s"
 
 Environment = Literal["live", "test"]
 
@@ -52,7 +53,7 @@ class Key:
     revoked_at: datetime | None
 
     def opens_with(self, secret: str, now: datetime) -> bool:
-        """Whether this is its secret, and the key is neither revoked nor expired. Takes the same time for any secret."""
+        """Whether this is its secret and the key is neither revoked nor expired; as slow for any secret."""
         fits = hmac.compare_digest(self.secret_hash, hash_of(secret))
         return fits and self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
@@ -108,7 +109,7 @@ def list_keys(connection: psycopg.Connection, tenant: UUID) -> Sequence[Key]:
     """The agency's keys, newest first."""
     with connection.transaction(), connection.cursor(row_factory=class_row(Key)) as cursor:
         _as_tenant(connection, tenant)
-        cursor.execute(f"SELECT {_COLUMNS} FROM gateway.api_keys WHERE tenant = %s ORDER BY created_at DESC", [tenant])
+        cursor.execute(_LISTED, [tenant])
         return cursor.fetchall()
 
 
@@ -129,7 +130,7 @@ async def find_key(connection: psycopg.AsyncConnection, key_id: str) -> Key | No
         await cursor.execute(
             "SELECT set_config('recoup.tenants', '{}', true), set_config('recoup.key', %s, true)", [key_id]
         )
-        await cursor.execute(f"SELECT {_COLUMNS} FROM gateway.api_keys WHERE key_id = %s", [key_id])
+        await cursor.execute(_FOUND, [key_id])
         return await cursor.fetchone()
 
 

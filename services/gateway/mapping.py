@@ -19,6 +19,8 @@ from services.gateway.shapes import MONEY, At, Body, Elsewhere, Word
 from services.gateway.strict_json import escaped
 
 UNITS: Final = ("", "_minor", "_basis_points")
+STAR: Final = "*"
+"""Stands in a path for the position in a list."""
 ROOT: Final = "^"
 """Begins a path that starts at the outermost message instead of at the field's own."""
 
@@ -79,7 +81,7 @@ def fill(message: Message, body: Body, shapes: Shapes, root: Message | None = No
         _put(target, step.path[-1], value, step, root)
 
 
-def _put(target: Any, name: str, value: Any, step: Step, root: Message) -> None:
+def _put(target: Any, name: str, value: Any, step: Step, root: Message) -> None:  # noqa: ANN401 - any field's value.
     if step.within is not None:
         held = getattr(target, name)
         if not step.many:
@@ -96,8 +98,14 @@ def _put(target: Any, name: str, value: Any, step: Step, root: Message) -> None:
         setattr(target, name, value)
 
 
-def _step(  # noqa: PLR0913 - what is known of one field.
-    name: str, label: str, kind: Any, extra: Sequence[object], at: str | None, message: Descriptor, root: Descriptor
+def _step(  # noqa: PLR0913, PLR0917 - what is known of one field.
+    name: str,
+    label: str,
+    kind: Any,  # noqa: ANN401 - the type of any field.
+    extra: Sequence[object],
+    at: str | None,
+    message: Descriptor,
+    root: Descriptor,
 ) -> Step:
     many = get_origin(kind) in (list, dict)
     item, item_extra = unwrapped(get_args(kind)[0]) if get_origin(kind) is list else (kind, [])
@@ -129,7 +137,7 @@ def _found(message: Descriptor, path: Sequence[str], what: str) -> Descriptor:
     return message
 
 
-def unwrapped(annotation: Any) -> tuple[Any, list[object]]:
+def unwrapped(annotation: Any) -> tuple[Any, list[object]]:  # noqa: ANN401 - any type may be annotated.
     """The type beneath `Annotated` and `| None`, and the metadata met on the way."""
     extra: list[object] = []
     while True:
@@ -160,7 +168,7 @@ class Pointers:
             if step.path:
                 self._paths[here] = (*there, "amount") if step.money else there
             if step.within is not None:
-                star = ("*",) if step.many else ()
+                star = (STAR,) if step.many else ()
                 self._learn(step.within, (*here, *star), (*there, *star))
         for name, paths in shapes.elsewhere.items():
             for found in paths:
@@ -170,16 +178,14 @@ class Pointers:
         """The same fault, pointing into the JSON. What stands nowhere in the JSON points at the whole of it."""
         tokens = [token.replace("~1", "/").replace("~0", "~") for token in fault.pointer.split("/")[1:]]
         for length in range(len(tokens), 0, -1):
-            starred = tuple("*" if token.isdigit() else token for token in tokens[:length])
-            found = self._paths.get(starred) or (self._paths.get(starred[:-1]) if starred[-1] == "*" else None)
+            starred = tuple(STAR if token.isdigit() else token for token in tokens[:length])
+            found = self._paths.get(starred) or (self._paths.get(starred[:-1]) if starred[-1] == STAR else None)
             if found is not None:
                 return Fault(_filled(found, starred, tokens, tokens[length:]), fault.code, fault.message)
         return Fault("", fault.code, fault.message)
 
 
 def _filled(found: Sequence[str], starred: Sequence[str], tokens: Sequence[str], rest: Sequence[str]) -> str:
-    indices = [token for token, star in zip(tokens, starred, strict=False) if star == "*"]
-    filled: list[str] = []
-    for token in found:
-        filled.append(indices.pop(0) if token == "*" and indices else token)
+    indices = [token for token, star in zip(tokens, starred, strict=False) if star == STAR]
+    filled = [indices.pop(0) if part == STAR and indices else part for part in found]
     return "".join(f"/{escaped(token)}" for token in (*filled, *indices, *rest))

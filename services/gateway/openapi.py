@@ -14,7 +14,7 @@ from services.gateway import commands
 from services.gateway.placement import Placement
 from services.gateway.problems import KINDS, MEDIA_TYPE
 from services.gateway.rendering import state_schema
-from services.gateway.shapes import Body
+from services.gateway.shapes import Body, descriptor_of
 
 Schema = dict[str, Any]
 
@@ -23,8 +23,8 @@ VERSION: Final = "1.0.0"
 DESCRIPTION: Final = """\
 Creditors place accounts with an agency, and follow what becomes of them.
 
-**Authentication.** `Authorization: Bearer ck_…`, never in the body or the query. `X-Client-Id` when a key serves several
-clients. `X-Actor` says who of your people acts and is recorded behind the key's id; `X-Reason` says why.
+**Authentication.** `Authorization: Bearer ck_…`, never in the body or the query. `X-Client-Id` when a key serves
+several clients. `X-Actor` says who of your people acts and is recorded behind the key's id; `X-Reason` says why.
 
 **Values.** Money is `{amount, currency}` in integer minor units; dates are ISO 8601, instants RFC 3339; rates are basis
 points. In events, amounts are the recorded `…_minor` integers in the currency of the account.
@@ -34,7 +34,7 @@ Sent again with the same body, it has no further effect and gets the same answer
 another body, 422 `idempotency_conflict`. It is kept for ever. Natural keys stand behind it: the `client_reference` of a
 placement, the `transaction_reference` of money: equal content answers 200, other content 409 `conflict`.
 
-**Errors** are problems (RFC 9457) whose `errors` name every fault at once, by JSON pointer, or by `parameter` or `header`.
+**Errors** are problems (RFC 9457) whose `errors` name every fault at once, by JSON `pointer`, `parameter` or `header`.
 `retryable` says whether the same request may succeed later; then send it with the same Idempotency-Key.
 
 **Reading** takes `as_of` for what had been recorded by an instant. An instant that is not over answers 409 `not_final`.
@@ -225,7 +225,7 @@ def made(app: FastAPI) -> Schema:
 
 
 def _account_schema() -> Schema:
-    schema = state_schema(AccountState.DESCRIPTOR)
+    schema = state_schema(descriptor_of(AccountState))
     schema["properties"]["shortcomings"] = _list(_ref("Fault"))  # type: ignore[index]
     return schema
 

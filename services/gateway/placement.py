@@ -63,7 +63,7 @@ class Creditors(Body):
     affinity_brand: Text | None = None
     creditor_classification: Short | None = None
     store: Short | None = None
-    chain_of_title: Annotated[list[TitleTransfer], Field(max_length=ITEMS_MAX)] = []
+    chain_of_title: Annotated[list[TitleTransfer], Field(max_length=ITEMS_MAX, default_factory=list)]
 
 
 class Collateral(Body):
@@ -96,9 +96,9 @@ class InsurancePayment(Body):
 class Medical(Body):
     """What a medical debt needs beside the rest."""
 
-    guarantors: Annotated[list[Text], Field(max_length=ITEMS_MAX), At("^medical_guarantors")] = []
+    guarantors: Annotated[list[Text], Field(max_length=ITEMS_MAX, default_factory=list), At("^medical_guarantors")]
     service_date: Date | None = None
-    insurance_payments: Annotated[list[InsurancePayment], Field(max_length=ITEMS_MAX)] = []
+    insurance_payments: Annotated[list[InsurancePayment], Field(max_length=ITEMS_MAX, default_factory=list)]
 
 
 class Debt(Body):
@@ -128,7 +128,7 @@ class Debt(Body):
     judgment_date: Date | None = None
     court: Text | None = None
     case_number: Short | None = None
-    collateral: Annotated[list[Collateral], Field(max_length=ITEMS_MAX)] = []
+    collateral: Annotated[list[Collateral], Field(max_length=ITEMS_MAX, default_factory=list)]
     servicer_account_number: Reference | None = None
     interest_terms: InterestTerms | None = None
     medical: Annotated[Medical | None, At("")] = None
@@ -148,7 +148,7 @@ class Balance(Body):
     interest: Annotated[Money, At("buckets.interest_minor")]
     fees: Annotated[Money, At("buckets.fees_minor")]
     costs: Annotated[Money, At("buckets.costs_minor")]
-    other: Annotated[list[OtherAmount], Field(max_length=ITEMS_MAX)] = []
+    other: Annotated[list[OtherAmount], Field(max_length=ITEMS_MAX, default_factory=list)]
     total: PositiveMoney
     currency: Annotated[Currency, At("^terms.currency")]
 
@@ -216,10 +216,10 @@ class Email(Body):
 class Wishes(Body):
     """What the party asked the creditor for: it binds the collector."""
 
-    opt_outs: Annotated[list[Text], Field(max_length=ITEMS_MAX)] = []
+    opt_outs: Annotated[list[Text], Field(max_length=ITEMS_MAX, default_factory=list)]
     cease_date: Date | None = None
-    inconvenient: Annotated[list[Text], Field(max_length=ITEMS_MAX)] = []
-    media_refused: Annotated[list[Short], Field(max_length=ITEMS_MAX)] = []
+    inconvenient: Annotated[list[Text], Field(max_length=ITEMS_MAX, default_factory=list)]
+    media_refused: Annotated[list[Short], Field(max_length=ITEMS_MAX, default_factory=list)]
 
 
 class Representative(Body):
@@ -260,12 +260,12 @@ class Debtor(Body):
     role: Role
     kind: Kind
     name: Name
-    aliases: Annotated[list[Name], Field(max_length=ITEMS_MAX)] = []
+    aliases: Annotated[list[Name], Field(max_length=ITEMS_MAX, default_factory=list)]
     date_of_birth: Date | None = None
     national_id: Annotated[str, Field(pattern=r"^\d{9}$")] | None = None
     addresses: Annotated[list[Address], Field(min_length=1, max_length=ITEMS_MAX)]
-    phones: Annotated[list[Telephone], Field(max_length=ITEMS_MAX)] = []
-    emails: Annotated[list[Email], Field(max_length=ITEMS_MAX)] = []
+    phones: Annotated[list[Telephone], Field(max_length=ITEMS_MAX, default_factory=list)]
+    emails: Annotated[list[Email], Field(max_length=ITEMS_MAX, default_factory=list)]
     language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")] | None = None
     time_zone: Annotated[str, Field(pattern=r"^[A-Za-z_]+(/[A-Za-z0-9_+-]+)*$")] | None = None
     employer: Text | None = None
@@ -314,9 +314,9 @@ class NegativeNotice(Body):
 class History(Body):
     """What happened before the placement, as the creditor tells it."""
 
-    payments: Annotated[list[PriorPayment], Field(max_length=ITEMS_MAX)] = []
-    contacts: Annotated[list[PriorContact], Field(max_length=ITEMS_MAX)] = []
-    disputes: Annotated[list[PriorDispute], Field(max_length=ITEMS_MAX)] = []
+    payments: Annotated[list[PriorPayment], Field(max_length=ITEMS_MAX, default_factory=list)]
+    contacts: Annotated[list[PriorContact], Field(max_length=ITEMS_MAX, default_factory=list)]
+    disputes: Annotated[list[PriorDispute], Field(max_length=ITEMS_MAX, default_factory=list)]
     negative_notice: Annotated[NegativeNotice | None, At("")] = None
 
 
@@ -347,12 +347,14 @@ class Placement(Body):
     brand: Annotated[Short | None, At("terms.brand")] = None
     contingency_rate: Annotated[BasisPoints | None, At("terms.contingency_rate_basis_points")] = None
     suit_fee_rate: Annotated[BasisPoints | None, At("terms.suit_fee_rate_basis_points")] = None
-    metadata: Annotated[dict[Short, Text], Field(max_length=METADATA_KEYS_MAX), At("terms.metadata")] = {}
+    metadata: Annotated[
+        dict[Short, Text], Field(max_length=METADATA_KEYS_MAX, default_factory=dict), At("terms.metadata")
+    ]
     creditors: Annotated[Creditors, At("terms.creditors")]
     debt: Annotated[Debt, At("terms.debt")]
     balance: Annotated[Balance, At("terms.balance")]
     itemization: Annotated[Itemization | None, At("terms.itemization")] = None
     debtors: Annotated[list[Debtor], Field(min_length=1, max_length=ITEMS_MAX), At("parties")]
     history: Annotated[History | None, At("terms.history")] = None
-    documents: Annotated[list[Document], Field(max_length=ITEMS_MAX), At("terms.documents")] = []
+    documents: Annotated[list[Document], Field(max_length=ITEMS_MAX, default_factory=list), At("terms.documents")]
     origination: Origin | None = None

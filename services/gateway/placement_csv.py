@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Final, Literal, TextIO, get_args, get_origin
 
 from kernel.decider import Fault
@@ -21,6 +21,7 @@ from services.gateway.shapes import ITEMS_MAX, MONEY, Body
 from services.gateway.strict_json import DIGITS_MAX, Json, escaped
 
 COLUMNS_MAX: Final = 2000
+SHOWN_CHARACTERS_MAX: Final = 80
 CURRENCY_COLUMN: Final = "balance.currency"
 NO_CURRENCY: Final = "XXX"
 """Stands in amounts when the row names no currency that can be one: the fault is named once, where it is."""
@@ -113,7 +114,7 @@ def read_header(names: Sequence[str]) -> list[Column] | list[Fault]:
 
 
 def read_row(columns: Sequence[Column], cells: Sequence[str]) -> Cells:
-    """One row as the JSON of a placement; a cell that does not fit its kind stays as it is, and the shape refuses it."""
+    """One row as the JSON of a placement; a cell that does not fit its kind is left for the shape to refuse."""
     given = dict(zip((column.name for column in columns), cells, strict=True))
     currency = given.get(CURRENCY_COLUMN, "")
     currency = currency if re.fullmatch("[A-Z]{3}", currency) else NO_CURRENCY
@@ -141,7 +142,7 @@ def write_rows(stream: TextIO, bodies: Sequence[Mapping[str, Json]]) -> None:
 
 def flattened(body: Mapping[str, Json]) -> dict[str, str]:
     """The cells of one placement, by column."""
-    return {_required_name(path): cell for path, cell in _leaves(body, _ROOT, ())}
+    return {_required_name(path): cell for path, cell in _leaves(dict(body), _ROOT, ())}
 
 
 def _leaves(value: Json, node: _Node, path: tuple[str | int, ...]) -> Iterable[tuple[tuple[str | int, ...], str]]:
@@ -149,9 +150,7 @@ def _leaves(value: Json, node: _Node, path: tuple[str | int, ...]) -> Iterable[t
         return
     if isinstance(value, list):
         for number, item in enumerate(value, 1):
-            yield from _leaves(
-                item, _Node(node.name, node.token, False, node.kind, False, node.within), (*path, number)
-            )
+            yield from _leaves(item, replace(node, many=False), (*path, number))
     elif isinstance(value, Mapping) and node.kind is None:
         inner = {child.name: child for child in node.within.values()}
         for name, item in value.items():
@@ -187,7 +186,7 @@ def _put(tree: dict[str | int, Any], path: Sequence[str | int], value: Json) -> 
     tree[path[-1]] = value
 
 
-def _listed(tree: Any, path: tuple[str | int, ...], positions: dict[tuple[str | int, ...], list[int]]) -> Json:
+def _listed(tree: Any, path: tuple[str | int, ...], positions: dict[tuple[str | int, ...], list[int]]) -> Json:  # noqa: ANN401 - a tree of objects.
     """Objects whose keys are positions become lists, in order and without gaps."""
     if not isinstance(tree, dict):
         found: Json = tree
@@ -200,7 +199,8 @@ def _listed(tree: Any, path: tuple[str | int, ...], positions: dict[tuple[str | 
 
 def _column(name: str) -> Column | None:
     """The column of this name; None when no field is called so."""
-    node, path = _ROOT, []
+    node = _ROOT
+    path: list[str | int] = []
     tokens = name.split(".")
     while tokens:
         if node.mapped:
@@ -221,7 +221,8 @@ def _column(name: str) -> Column | None:
 
 def _column_name(path: Sequence[str | int]) -> str:
     """The name of the column at this path, as far as the path leads to fields."""
-    node, tokens = _ROOT, []
+    node = _ROOT
+    tokens: list[str] = []
     for token in path:
         if node.mapped or isinstance(token, int) or (isinstance(token, str) and token.isdigit()):
             tokens.append(str(token))
@@ -241,7 +242,7 @@ def _required_name(path: Sequence[str | int]) -> str:
 
 
 def _shown(name: str) -> str:
-    return repr(name if len(name) <= 80 else name[:80] + "…")
+    return repr(name if len(name) <= SHOWN_CHARACTERS_MAX else name[:SHOWN_CHARACTERS_MAX] + "…")
 
 
 def _nodes(shape: type[Body]) -> dict[str, _Node]:
@@ -253,7 +254,7 @@ def _nodes(shape: type[Body]) -> dict[str, _Node]:
     return nodes
 
 
-def _node(name: str, kind: Any) -> _Node:
+def _node(name: str, kind: Any) -> _Node:  # noqa: ANN401 - any type of a field.
     many, mapped = get_origin(kind) is list, get_origin(kind) is dict
     item, _extra = unwrapped(get_args(kind)[0]) if many else (kind, [])
     value: Kind | None = (

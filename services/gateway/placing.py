@@ -10,10 +10,10 @@ from recoup.accounts.v1 import placement_pb2
 from kernel.decider import Fault
 from services.gateway.mapping import Pointers, compiled, fill
 from services.gateway.placement import Placement
-from services.gateway.shapes import shaped
+from services.gateway.shapes import descriptor_of, shaped
 from services.gateway.strict_json import Document, Json, pointer
 
-SHAPES: Final = compiled(Placement, placement_pb2.Placement.DESCRIPTOR)
+SHAPES: Final = compiled(Placement, descriptor_of(placement_pb2.Placement))
 POINTERS: Final = Pointers(
     SHAPES,
     {

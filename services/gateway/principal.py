@@ -1,4 +1,4 @@
-"""Who a request speaks for: an API key in the Authorization header, one client of it, and what it may do. Fails closed."""
+"""Who a request speaks for: an API key in the Authorization header and one client of it. Fails closed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from kernel.tenancy import Caller
 from services.gateway.keys import Key, find_key, presented
-from services.gateway.problems import EdgeFault, Problem
+from services.gateway.problems import Code, EdgeFault, Problem
 
 KNOWN_SECONDS: Final = 5.0
 """How long a key that was found is remembered, and so how long after its revocation it may still open."""
@@ -42,7 +42,7 @@ class Principal:
     def require(self, scope: str) -> None:
         """A Problem unless the key allows `scope`."""
         if scope not in self.key.scopes:
-            raise Problem("forbidden", f"The API key does not carry the scope {scope}.")
+            raise Problem(Code.FORBIDDEN, f"The API key does not carry the scope {scope}.")
 
 
 class Keys:
@@ -59,9 +59,9 @@ class Keys:
         parts = presented(text)
         key = None if parts is None else await self._found(parts.key_id)
         if parts is None or key is None or parts.environment != key.environment or key.environment != self._environment:
-            raise Problem("unauthenticated", _WRONG, headers=CHALLENGE)
+            raise Problem(Code.UNAUTHENTICATED, _WRONG, headers=CHALLENGE)
         if not key.opens_with(parts.secret, datetime.now(UTC)):
-            raise Problem("unauthenticated", _WRONG, headers=CHALLENGE)
+            raise Problem(Code.UNAUTHENTICATED, _WRONG, headers=CHALLENGE)
         return key
 
     async def _found(self, key_id: str) -> Key | None:
@@ -83,7 +83,7 @@ def bearer(request: Request) -> str:
     headers = request.headers.getlist("authorization")
     scheme, _space, text = headers[0].partition(" ") if len(headers) == 1 else ("", "", "")
     if scheme.lower() != "bearer" or not text.strip():
-        raise Problem("unauthenticated", _MISSING, headers=CHALLENGE)
+        raise Problem(Code.UNAUTHENTICATED, _MISSING, headers=CHALLENGE)
     return text.strip()
 
 
@@ -98,9 +98,9 @@ def _client(key: Key, request: Request) -> str:
         return key.clients[0]
     if len(named) != 1:
         fault = EdgeFault("header", "X-Client-Id", "required", "Name one client of the key.")
-        raise Problem("client_required", "This key serves several clients.", faults=[fault])
+        raise Problem(Code.CLIENT_REQUIRED, "This key serves several clients.", faults=[fault])
     if named[0] not in key.clients:
-        raise Problem("forbidden", "The API key does not serve the client that X-Client-Id names.")
+        raise Problem(Code.FORBIDDEN, "The API key does not serve the client that X-Client-Id names.")
     return named[0]
 
 
@@ -111,5 +111,5 @@ def _actor(key: Key, request: Request) -> str:
     if not ACTOR.fullmatch(named):
         message = "At most 64 letters, digits, spaces and ._@:/- that begin and end with a letter or digit."
         fault = EdgeFault("header", "X-Actor", "wrong_form", message)
-        raise Problem("invalid_parameter", "The header X-Actor cannot be recorded.", faults=[fault])
+        raise Problem(Code.INVALID_PARAMETER, "The header X-Actor cannot be recorded.", faults=[fault])
     return f"key:{key.key_id}/{named}"

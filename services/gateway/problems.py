@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from starlette.responses import JSONResponse
@@ -25,29 +26,56 @@ class Kind:
     retryable: bool = False
 
 
-KINDS: Final[Mapping[str, Kind]] = {
-    "malformed": Kind(400, "The request cannot be read."),
-    "byte_order_mark": Kind(400, "The body begins with a byte-order mark."),
-    "encoding": Kind(400, "The body is not UTF-8."),
-    "invalid_parameter": Kind(400, "A parameter or header of the request is wrong."),
-    "idempotency_key_required": Kind(400, "A command needs an Idempotency-Key."),
-    "client_required": Kind(400, "The key serves several clients: say which in X-Client-Id."),
-    "unauthenticated": Kind(401, "The request carries no valid API key."),
-    "forbidden": Kind(403, "The API key does not allow this."),
-    "not_found": Kind(404, "There is no such thing here."),
-    "method_not_allowed": Kind(405, "This address does not take this method."),
-    "conflict": Kind(409, "What was sent conflicts with what is recorded."),
-    "busy": Kind(409, "The same is being done at this moment.", retryable=True),
-    "not_final": Kind(409, "The answer as of this instant is not final yet.", retryable=True),
-    "too_large": Kind(413, "The body is too large."),
-    "unsupported_media_type": Kind(415, "The body's media type is not one that this address takes."),
-    "invalid": Kind(422, "The request was understood, and some of it is wrong."),
-    "refused": Kind(422, "A rule refuses it."),
-    "idempotency_conflict": Kind(422, "The Idempotency-Key was used for another request."),
-    "empty_file": Kind(422, "The file holds no rows."),
-    "rate_limited": Kind(429, "Too many requests.", retryable=True),
-    "internal": Kind(500, "An error of the platform, not of the request."),
-    "unavailable": Kind(503, "A part of the platform cannot be reached.", retryable=True),
+class Code(StrEnum):
+    """What is wrong, for programs."""
+
+    MALFORMED = "malformed"
+    BYTE_ORDER_MARK = "byte_order_mark"
+    ENCODING = "encoding"
+    INVALID_PARAMETER = "invalid_parameter"
+    IDEMPOTENCY_KEY_REQUIRED = "idempotency_key_required"
+    CLIENT_REQUIRED = "client_required"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    CONFLICT = "conflict"
+    BUSY = "busy"
+    NOT_FINAL = "not_final"
+    TOO_LARGE = "too_large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    INVALID = "invalid"
+    REFUSED = "refused"
+    IDEMPOTENCY_CONFLICT = "idempotency_conflict"
+    EMPTY_FILE = "empty_file"
+    RATE_LIMITED = "rate_limited"
+    INTERNAL = "internal"
+    UNAVAILABLE = "unavailable"
+
+
+KINDS: Final[Mapping[Code, Kind]] = {
+    Code.MALFORMED: Kind(400, "The request cannot be read."),
+    Code.BYTE_ORDER_MARK: Kind(400, "The body begins with a byte-order mark."),
+    Code.ENCODING: Kind(400, "The body is not UTF-8."),
+    Code.INVALID_PARAMETER: Kind(400, "A parameter or header of the request is wrong."),
+    Code.IDEMPOTENCY_KEY_REQUIRED: Kind(400, "A command needs an Idempotency-Key."),
+    Code.CLIENT_REQUIRED: Kind(400, "The key serves several clients: say which in X-Client-Id."),
+    Code.UNAUTHENTICATED: Kind(401, "The request carries no valid API key."),
+    Code.FORBIDDEN: Kind(403, "The API key does not allow this."),
+    Code.NOT_FOUND: Kind(404, "There is no such thing here."),
+    Code.METHOD_NOT_ALLOWED: Kind(405, "This address does not take this method."),
+    Code.CONFLICT: Kind(409, "What was sent conflicts with what is recorded."),
+    Code.BUSY: Kind(409, "The same is being done at this moment.", retryable=True),
+    Code.NOT_FINAL: Kind(409, "The answer as of this instant is not final yet.", retryable=True),
+    Code.TOO_LARGE: Kind(413, "The body is too large."),
+    Code.UNSUPPORTED_MEDIA_TYPE: Kind(415, "The body's media type is not one that this address takes."),
+    Code.INVALID: Kind(422, "The request was understood, and some of it is wrong."),
+    Code.REFUSED: Kind(422, "A rule refuses it."),
+    Code.IDEMPOTENCY_CONFLICT: Kind(422, "The Idempotency-Key was used for another request."),
+    Code.EMPTY_FILE: Kind(422, "The file holds no rows."),
+    Code.RATE_LIMITED: Kind(429, "Too many requests.", retryable=True),
+    Code.INTERNAL: Kind(500, "An error of the platform, not of the request."),
+    Code.UNAVAILABLE: Kind(503, "A part of the platform cannot be reached.", retryable=True),
 }
 """Every code, in the order of its status."""
 
@@ -67,7 +95,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so.
 
     def __init__(  # noqa: PLR0913 - the members of a problem, each by its name.
         self,
-        code: str,
+        code: Code,
         detail: str,
         *,
         faults: Sequence[Fault | EdgeFault] = (),
@@ -114,14 +142,3 @@ def error_of(fault: Fault | EdgeFault) -> dict[str, str]:
     if isinstance(fault, EdgeFault):
         return {fault.where: fault.name, "code": fault.code, "message": fault.message}
     return {"pointer": fault.pointer, "code": fault.code, "message": fault.message}
-
-
-@dataclass(slots=True)
-class Faults:
-    """Collects faults, so that all of them are named at once."""
-
-    found: list[Fault] = field(default_factory=list)
-
-    def add(self, pointer: str, code: str, message: str) -> None:
-        """One more."""
-        self.found.append(Fault(pointer, code, message))

@@ -10,7 +10,7 @@ from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
-from services.gateway.problems import Problem
+from services.gateway.problems import Code, Problem
 
 WINDOW_SECONDS: Final = 10
 
@@ -35,7 +35,7 @@ class Rates:
         }
         if not allowed:
             detail = f"The API key may make {self._requests.amount} requests in {WINDOW_SECONDS} seconds."
-            raise Problem("rate_limited", detail, retry_seconds=seconds, headers=headers)
+            raise Problem(Code.RATE_LIMITED, detail, retry_seconds=seconds, headers=headers)
         return headers
 
     def refuse_guessing(self, address: str) -> None:
@@ -43,7 +43,7 @@ class Rates:
         if not self._limiter.test(self._failures, "failures", address):
             reset = self._limiter.get_window_stats(self._failures, "failures", address).reset_time
             detail = "Too many wrong API keys came from this address."
-            raise Problem("rate_limited", detail, retry_seconds=_seconds_until(reset))
+            raise Problem(Code.RATE_LIMITED, detail, retry_seconds=_seconds_until(reset))
 
     def failed(self, address: str) -> None:
         """Count one wrong key."""

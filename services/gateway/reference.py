@@ -1,4 +1,4 @@
-"""The reference page, made from the OpenAPI document: plain HTML with its own style, no script, nothing from elsewhere."""
+"""The reference page, made from the OpenAPI document: plain HTML, its own style, no script, nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def page(document: Schema) -> str:
         *(_schema(name, schemas[name]) for name in sorted(schemas)),
     ]
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><style>{_style()}</style>'
-    return f'<!doctype html><html lang="en"><head><title>Recoup API</title>{head}</head><body>{"".join(parts)}</body></html>'
+    head = f'<!doctype html><html lang="en"><head><title>Recoup API</title>{head}</head>'
+    return f"{head}<body>{''.join(parts)}</body></html>"
 
 
 def _operations(document: Schema) -> Iterator[tuple[str, str, Schema]]:
@@ -105,10 +106,9 @@ def _kind(schema: Schema) -> str:
     for joint in ("anyOf", "oneOf"):
         if joint in schema:
             return " or ".join(_kind(inner) for inner in schema[joint] if inner.get("type") != "null")
-    if "enum" in schema:
-        return " | ".join(f"<code>{escape(str(word))}</code>" for word in schema["enum"])
-    if "const" in schema:
-        return f"<code>{escape(str(schema['const']))}</code>"
+    words = schema.get("enum", [schema["const"]] if "const" in schema else [])
+    if words:
+        return " | ".join(f"<code>{escape(str(word))}</code>" for word in words)
     if schema.get("type") == "array":
         return f"list of {_kind(schema['items'])}"
     if schema.get("type") == "object" and "properties" in schema:

@@ -29,11 +29,10 @@ Render = Callable[[Any, str], object]
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """One member of the JSON: from which field, whether it is always there, how it is written, and its schema."""
+    """One member of the JSON: from which field, when it is there, how it is written, and its schema."""
 
     name: str
     field: str
-    always: bool
     present: Callable[[Any], bool]
     render: Render
     schema: Mapping[str, object]
@@ -55,7 +54,7 @@ def state_schema(descriptor: Descriptor) -> dict[str, object]:
     return {
         "type": "object",
         "properties": {member.name: dict(member.schema) for member in members},
-        "required": [member.name for member in members if member.always],
+        "required": [member.name for member in members if member.present is _always],
         "additionalProperties": False,
     }
 
@@ -65,37 +64,45 @@ def instant(timestamp: Timestamp) -> str:
     return timestamp.ToDatetime().isoformat(timespec="microseconds") + "Z"
 
 
+def _always(_message: object) -> bool:
+    return True
+
+
 def _rendered(message: Message, members: Sequence[_Member], currency: str) -> dict[str, object]:
     return {m.name: m.render(getattr(message, m.field), currency) for m in members if m.present(message)}
 
 
 @cache
 def _members(descriptor: Descriptor, *, money: bool) -> tuple[_Member, ...]:
-    return tuple(_member(field, money) for field in descriptor.fields)
+    return tuple(_member(field, money=money) for field in descriptor.fields)
 
 
-def _member(field: FieldDescriptor, money: bool) -> _Member:
-    name, render, schema = _single(field, money)
+def _member(field: FieldDescriptor, *, money: bool) -> _Member:
+    name, render, schema = _single(field, money=money)
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         texts = {"type": "object", "additionalProperties": {"type": "string"}}
-        return _Member(field.name, field.name, True, lambda _m: True, lambda v, _c: dict(v), texts)
+        return _Member(field.name, field.name, _always, lambda v, _c: dict(v), texts)
     if field.is_repeated:
         listed = {"type": "array", "items": dict(schema)}
-        return _Member(name, field.name, True, lambda _m: True, lambda v, c: [render(item, c) for item in v], listed)
+        return _Member(name, field.name, _always, lambda v, c: [render(item, c) for item in v], listed)
     if field.has_presence:
-        return _Member(name, field.name, False, lambda m: m.HasField(field.name), render, schema)
+        return _Member(name, field.name, lambda m: m.HasField(field.name), render, schema)
     if field.enum_type is not None:
-        return _Member(name, field.name, False, lambda m: getattr(m, field.name) != 0, render, schema)
-    return _Member(name, field.name, True, lambda _m: True, render, schema)
+        return _Member(name, field.name, lambda m: getattr(m, field.name) != 0, render, schema)
+    return _Member(name, field.name, _always, render, schema)
 
 
-def _single(field: FieldDescriptor, money: bool) -> tuple[str, Render, Mapping[str, object]]:
+def _single(field: FieldDescriptor, *, money: bool) -> tuple[str, Render, Mapping[str, object]]:
     """The name, the writer and the schema of one value of the field."""
     if field.message_type is not None and field.message_type.full_name == Timestamp.DESCRIPTOR.full_name:
         return field.name, lambda value, _c: instant(value), {"type": "string", "format": "date-time"}
     if field.message_type is not None:
         within = field.message_type
-        return field.name, lambda value, c: _rendered(value, _members(within, money=money), c), _object(within, money)
+        return (
+            field.name,
+            lambda value, c: _rendered(value, _members(within, money=money), c),
+            _object(within, money=money),
+        )
     if field.enum_type is not None:
         words = _numbered(field.enum_type)
         return field.name, lambda value, _c: words[value], {"type": "string", "enum": list(words.values())}
@@ -105,7 +112,7 @@ def _single(field: FieldDescriptor, money: bool) -> tuple[str, Render, Mapping[s
     return name, _PLAIN.get(field.type, lambda value, _c: value), {"type": _TYPES[field.type]}
 
 
-def _object(descriptor: Descriptor, money: bool) -> Mapping[str, object]:
+def _object(descriptor: Descriptor, *, money: bool) -> Mapping[str, object]:
     if money:
         return state_schema(descriptor)
     return {"type": "object"}

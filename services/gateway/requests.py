@@ -14,7 +14,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from services.gateway.bound import bound
 from services.gateway.principal import Principal
-from services.gateway.problems import Problem
+from services.gateway.problems import Code, Problem
 
 _CLAIM = """
     INSERT INTO gateway.requests (tenant, client, given_id, digest, request_id, actor, reason)
@@ -46,7 +46,7 @@ class Requests:
         assert found is not None
         if not hmac.compare_digest(found[0], mac.digest()):
             detail = "This Idempotency-Key was used for another request. Use a new key for a new request."
-            raise Problem("idempotency_conflict", detail)
+            raise Problem(Code.IDEMPOTENCY_CONFLICT, detail)
 
     async def reasons(self, principal: Principal, request_ids: Iterable[str]) -> Mapping[str, str]:
         """The reasons that came with requests, by request id."""

@@ -36,7 +36,8 @@ CHECK_SECONDS: Final = 2.0
 OWNER: Final = "accounts"
 
 _ROLE: Final = """
-    SELECT rolsuper OR rolbypassrls OR EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = 'gateway' AND tableowner = current_user)
+    SELECT rolsuper OR rolbypassrls
+           OR EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = 'gateway' AND tableowner = current_user)
     FROM pg_roles WHERE rolname = current_user"""
 
 log = structlog.get_logger("gateway")

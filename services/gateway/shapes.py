@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, LiteralString, NoReturn, TypeVar, cast
 
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
+from google.protobuf.message import Message
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
@@ -61,41 +63,48 @@ class Elsewhere:
     paths: tuple[str, ...]
 
 
-def words_of(enum: Any) -> dict[str, int]:
+def descriptor_of(message: type[Message]) -> Descriptor:
+    """The descriptor of a message type."""
+    return cast("Descriptor", message.DESCRIPTOR)
+
+
+def words_of(enum: Any) -> dict[str, int]:  # noqa: ANN401 - a descriptor of either implementation of protobuf.
     """The words of an enum's descriptor, the unspecified one left out, in the order of their numbers."""
     prefix = re.sub(r"(?<!^)(?=[A-Z])", "_", str(enum.name)).upper() + "_"
     return {value.name.removeprefix(prefix).lower(): value.number for value in enum.values if value.number}
 
 
+def _refuse(code: LiteralString, message: LiteralString) -> NoReturn:
+    raise PydanticCustomError(code, message)
+
+
 def _real_date(text: str) -> str:
     try:
-        datetime.date.fromisoformat(text)
+        dt.date.fromisoformat(text)
     except ValueError:
-        raise PydanticCustomError("invalid_date", "This date does not exist.") from None
+        _refuse("invalid_date", "This date does not exist.")
     return text
 
 
 def _real_instant(text: str) -> str:
     try:
-        datetime.datetime.fromisoformat(text)
+        dt.datetime.fromisoformat(text)
     except ValueError:
-        raise PydanticCustomError("invalid_instant", "This instant does not exist.") from None
+        _refuse("invalid_instant", "This instant does not exist.")
     return text
 
 
 def _no_joiners(text: str) -> str:
     if JOINERS.search(text):
-        raise PydanticCustomError(
-            "forbidden_character", "A reference holds no joiners: two that look alike would differ."
-        )
+        _refuse("forbidden_character", "A reference holds no joiners: two that look alike would differ.")
     if text != text.strip():
-        raise PydanticCustomError("blank_around", "A reference neither begins nor ends with a blank.")
+        _refuse("blank_around", "A reference neither begins nor ends with a blank.")
     return text
 
 
 def _not_blank(text: str) -> str:
     if not text.strip():
-        raise PydanticCustomError("blank", "This text is blank.")
+        _refuse("blank", "This text is blank.")
     return text
 
 

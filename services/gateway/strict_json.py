@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from kernel.decider import Fault
 from services.gateway.characters import forbidden_in
-from services.gateway.problems import Problem
+from services.gateway.problems import Code, Problem
 
 DEPTH_MAX: Final = 16
 DIGITS_MAX: Final = 40
@@ -74,10 +74,10 @@ def read(body: bytes) -> Document:
     for path, fault, fatal in _walk(value, (), oddities):
         (unreadable if fatal else texts).append(Fault(pointer(path), fault.code, fault.message))
     if unreadable:
-        raise Problem("malformed", "The body is not unambiguous JSON; `errors` names each place.", faults=unreadable)
+        raise Problem(Code.MALFORMED, "The body is not unambiguous JSON; `errors` names each place.", faults=unreadable)
     if not isinstance(value, dict):
         detail = "The body is JSON, but no object."
-        raise Problem("malformed", detail, faults=[Fault("", "wrong_type", "An object is wanted here.")])
+        raise Problem(Code.MALFORMED, detail, faults=[Fault("", "wrong_type", "An object is wanted here.")])
     return Document(value, tuple(texts))
 
 
@@ -90,12 +90,12 @@ def walk_texts(value: Json) -> Iterator[Fault]:
 def text_of(body: bytes) -> str:
     """The body as text; a Problem when it bears a byte-order mark or is not UTF-8."""
     if body.startswith(BOMS):
-        raise Problem("byte_order_mark", "Send plain UTF-8 without a byte-order mark.")
+        raise Problem(Code.BYTE_ORDER_MARK, "Send plain UTF-8 without a byte-order mark.")
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError as error:
         detail = f"The body is not UTF-8: byte {error.start + 1} cannot be read."
-        raise Problem("encoding", detail) from None
+        raise Problem(Code.ENCODING, detail) from None
 
 
 def _parsed(text: str, oddities: _Oddities) -> object:
@@ -109,9 +109,9 @@ def _parsed(text: str, oddities: _Oddities) -> object:
         )
     except json.JSONDecodeError as error:
         detail = f"The body is no JSON: {error.msg.lower()} at line {error.lineno}, column {error.colno}."
-        raise Problem("malformed", detail) from None
+        raise Problem(Code.MALFORMED, detail) from None
     except RecursionError:
-        raise Problem("malformed", f"The body is nested deeper than {DEPTH_MAX} levels.") from None
+        raise Problem(Code.MALFORMED, f"The body is nested deeper than {DEPTH_MAX} levels.") from None
 
 
 def _number(text: str) -> float | _Unreadable:
@@ -125,30 +125,32 @@ def _integer(text: str) -> int | _Unreadable:
     return int(text)
 
 
-def _walk(
-    value: object, path: tuple[object, ...], oddities: _Oddities
-) -> Iterator[tuple[tuple[object, ...], Fault, bool]]:
-    """Every fault below, with its path, and whether it makes the document unreadable."""
+_Found: TypeAlias = tuple[tuple[object, ...], Fault, bool]
+"""A path, what is wrong there, and whether it makes the document unreadable."""
+
+
+def _walk(value: object, path: tuple[object, ...], oddities: _Oddities) -> Iterator[_Found]:
+    """Everything that is wrong with the value and below it."""
+    if isinstance(value, dict | list) and len(path) >= DEPTH_MAX:
+        yield path, Fault("", "too_deep", f"The body is nested deeper than {DEPTH_MAX} levels."), True
+        return
     match value:
         case str():
-            found = forbidden_in(value)
-            if found is not None:
-                yield path, Fault("", "forbidden_character", f"The text holds {found}, which no text may hold."), False
-        case dict() | list() if len(path) >= DEPTH_MAX:
-            yield path, Fault("", "too_deep", f"The body is nested deeper than {DEPTH_MAX} levels."), True
+            yield from _text(value, path)
         case dict():
             for name in oddities.keys.get(id(value), ()):
                 yield (*path, name), Fault("", "duplicate_key", "The object holds this key more than once."), True
             for name, item in value.items():
-                if forbidden_in(name) is not None:
-                    yield (
-                        path,
-                        Fault("", "forbidden_character", "A key holds a character that no text may hold."),
-                        False,
-                    )
+                yield from _text(name, path)
                 yield from _walk(item, (*path, name), oddities)
         case list():
             for index, item in enumerate(value):
                 yield from _walk(item, (*path, index), oddities)
         case _Unreadable():
             yield path, Fault("", value.code, value.message), True
+
+
+def _text(text: str, path: tuple[object, ...]) -> Iterator[_Found]:
+    found = forbidden_in(text)
+    if found is not None:
+        yield path, Fault("", "forbidden_character", f"The text holds {found}, which no text may hold."), False

@@ -9,11 +9,13 @@ import grpc
 import structlog
 from google.rpc.error_details_pb2 import PreconditionFailure
 from google.rpc.status_pb2 import Status
+from recoup.accounts.v1.commands_pb2 import Shortcoming
+from recoup.event.v1.answer_pb2 import Fault as FaultMessage
 from recoup.event.v1.answer_pb2 import Refusal
 
 from kernel.decider import Fault
 from kernel.dial import CallFailed
-from services.gateway.problems import EdgeFault, Problem
+from services.gateway.problems import Code, EdgeFault, Problem
 
 Translate = Callable[[Iterable[Fault]], list[Fault]]
 
@@ -25,23 +27,23 @@ NOT_FOUND: Final = "There is nothing under this name that belongs to this client
 AWAY: Final = "A part of the platform cannot be reached. Send the same again, with the same Idempotency-Key."
 
 _CODES: Final = {
-    grpc.StatusCode.NOT_FOUND: "not_found",
-    grpc.StatusCode.INVALID_ARGUMENT: "invalid",
-    grpc.StatusCode.FAILED_PRECONDITION: "refused",
-    grpc.StatusCode.ALREADY_EXISTS: "idempotency_conflict",
-    grpc.StatusCode.ABORTED: "busy",
-    grpc.StatusCode.UNAVAILABLE: "unavailable",
-    grpc.StatusCode.RESOURCE_EXHAUSTED: "unavailable",
-    grpc.StatusCode.DEADLINE_EXCEEDED: "unavailable",
-    grpc.StatusCode.PERMISSION_DENIED: "forbidden",
+    grpc.StatusCode.NOT_FOUND: Code.NOT_FOUND,
+    grpc.StatusCode.INVALID_ARGUMENT: Code.INVALID,
+    grpc.StatusCode.FAILED_PRECONDITION: Code.REFUSED,
+    grpc.StatusCode.ALREADY_EXISTS: Code.IDEMPOTENCY_CONFLICT,
+    grpc.StatusCode.ABORTED: Code.BUSY,
+    grpc.StatusCode.UNAVAILABLE: Code.UNAVAILABLE,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: Code.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED: Code.UNAVAILABLE,
+    grpc.StatusCode.PERMISSION_DENIED: Code.FORBIDDEN,
 }
 _DETAILS: Final = {
-    "not_found": NOT_FOUND,
-    "unavailable": AWAY,
-    "invalid": "The request was understood, and some of it is wrong; `errors` names each place.",
-    "idempotency_conflict": "This Idempotency-Key was used for another request. Use a new key for a new request.",
-    "busy": "The same account is being changed at this moment. Send the same again, with the same Idempotency-Key.",
-    "forbidden": "The API key does not allow this.",
+    Code.NOT_FOUND: NOT_FOUND,
+    Code.UNAVAILABLE: AWAY,
+    Code.INVALID: "The request was understood, and some of it is wrong; `errors` names each place.",
+    Code.IDEMPOTENCY_CONFLICT: "This Idempotency-Key was used for another request. Use a new key for a new request.",
+    Code.BUSY: "The same account is being changed at this moment. Send the same again, with the same Idempotency-Key.",
+    Code.FORBIDDEN: "The API key does not allow this.",
 }
 
 log = structlog.get_logger("gateway")
@@ -55,11 +57,11 @@ def untranslated(faults: Iterable[Fault]) -> list[Fault]:
 def problem_of(failed: CallFailed, translate: Translate = untranslated) -> Problem:
     """The problem that a failed call or a failed command is."""
     if failed.reason == "NOT_FINAL":
-        return Problem("not_final", failed.status.message)
+        return Problem(Code.NOT_FINAL, failed.status.message)
     code = _CODES.get(failed.code)
     if code is None:
         log.error("accounts failed", code=failed.code.name, reason=failed.reason)
-        return Problem("internal", "An error of the platform, not of the request; it is logged.")
+        return Problem(Code.INTERNAL, "An error of the platform, not of the request; it is logged.")
     rule, source = _rule_of(failed.status)
     detail = _DETAILS.get(code, failed.status.message)
     return Problem(code, detail, faults=translate(failed.faults), rule=rule, source=source)
@@ -70,19 +72,23 @@ def parameter_problem(failed: CallFailed) -> Problem:
     if failed.code is not grpc.StatusCode.INVALID_ARGUMENT:
         return problem_of(failed)
     faults = [EdgeFault("parameter", f.pointer.strip("/") or "query", f.code, f.message) for f in failed.faults]
-    return Problem("invalid_parameter", failed.status.message, faults=faults)
+    return Problem(Code.INVALID_PARAMETER, failed.status.message, faults=faults)
 
 
 def refusal_problem(refusal: Refusal, translate: Translate = untranslated) -> Problem:
     """The problem that a refusal is: its rule, its source, and every field at fault."""
-    faults = translate(faults_of(refusal))
-    code = "conflict" if refusal.rule.endswith(CONFLICTS) else "not_found" if refusal.rule in MISSING else "refused"
+    faults = translate(decider_faults(refusal.faults))
+    code = Code.REFUSED
+    if refusal.rule.endswith(CONFLICTS):
+        code = Code.CONFLICT
+    elif refusal.rule in MISSING:
+        code = Code.NOT_FOUND
     return Problem(code, refusal.text, faults=faults, rule=refusal.rule, source=refusal.source)
 
 
-def faults_of(refusal: Refusal) -> list[Fault]:
-    """Every fault that a refusal names."""
-    return [Fault(fault.pointer, fault.code, fault.message) for fault in refusal.faults]
+def decider_faults(found: Iterable[FaultMessage] | Iterable[Shortcoming]) -> list[Fault]:
+    """Faults or shortcomings of the contract, as faults."""
+    return [Fault(fault.pointer, fault.code, fault.message) for fault in found]
 
 
 def _rule_of(status: Status) -> tuple[str | None, str | None]:

@@ -19,7 +19,7 @@ def account(http: httpx2.Client) -> dict[str, Any]:
     return made
 
 
-def payment(**changes: Any) -> dict[str, Any]:
+def payment(**changes: object) -> dict[str, Any]:
     return {
         "type": "payment",
         "payee": "us",

@@ -164,7 +164,9 @@ def test_every_fault_of_the_shape_is_named_at_once(http: httpx2.Client) -> None:
 
 
 def test_a_name_keeps_its_joiners(http: httpx2.Client) -> None:
-    made = http.post("/v1/placements", json=placement(debtors__0__name__first="نی\u200cا"), headers=keyed())
+    made = http.post(
+        "/v1/placements", json=placement(debtors__0__name__first="\u0646\u06cc\u200c\u0627"), headers=keyed()
+    )
     assert made.status_code == 201, made.text
 
 

@@ -49,7 +49,7 @@ class World:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.surroundings.ports['gateway.http']}"
 
-    def key(self, *clients: str, tenant: UUID = NORTH, scopes: Sequence[str] = SCOPES, **more: Any) -> str:
+    def key(self, *clients: str, tenant: UUID = NORTH, scopes: Sequence[str] = SCOPES, **more: Any) -> str:  # noqa: ANN401 - what create_key takes.
         """A new API key."""
         with psycopg.connect(self.surroundings.databases["gateway"].url) as connection:
             made = {"environment": "test", "name": "test", **more}
@@ -172,7 +172,7 @@ PLACEMENT: Final[Mapping[str, Any]] = {
 }
 
 
-def placement(**changes: Any) -> dict[str, Any]:
+def placement(**changes: object) -> dict[str, Any]:
     """A complete placement, of an account and a person of its own; `changes` replace members, a dot leads deeper."""
     number = next(_numbers)
     made = deepcopy(dict(PLACEMENT))

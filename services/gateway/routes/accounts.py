@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
@@ -13,7 +14,7 @@ from services.gateway import openapi
 from services.gateway.answers import account_json
 from services.gateway.asked import PAGE, Asked, AsOf, Cursor, Limit, Reading, account_uuid, timestamp
 from services.gateway.feed import events_json
-from services.gateway.problems import EdgeFault, Problem
+from services.gateway.problems import Code, EdgeFault, Problem
 from services.gateway.shapes import REFERENCE_CHARACTERS_MAX, words_of
 
 PHASES: Final = words_of(AccountPhase.DESCRIPTOR)
@@ -31,7 +32,7 @@ Phase = Annotated[str | None, Query(pattern=f"^({'|'.join(PHASES)})$", descripti
 
 
 @router.get("/v1/accounts", responses=openapi.responses("AccountPage", 200))
-async def list_accounts(  # noqa: PLR0913 - one argument for each parameter of the query.
+async def list_accounts(  # noqa: PLR0913, PLR0917 - one argument for each parameter of the query.
     asked: Reading,
     client_reference: ClientReference = None,
     batch_reference: BatchReference = None,
@@ -47,7 +48,7 @@ async def list_accounts(  # noqa: PLR0913 - one argument for each parameter of t
     request = contract.ListAccountsRequest(
         client_id=asked.principal.client,
         batch_reference=batch_reference,
-        phase=AccountPhase.Value(f"ACCOUNT_PHASE_{phase.upper()}") if phase else None,
+        phase=f"ACCOUNT_PHASE_{phase.upper()}" if phase else None,
         as_of=timestamp(as_of),
         limit=limit,
         cursor=cursor,
@@ -112,13 +113,13 @@ async def _one(asked: Asked, client_reference: str, as_of: str | None) -> Respon
     try:
         found = await asked.accounts.account(asked.caller, request)
     except Problem as problem:
-        if problem.code != "not_found":
+        if problem.code is not Code.NOT_FOUND:
             raise
         return _page([], None, contract.LogCut())
     return _page([found.account], None, found.cut)
 
 
-def _page(accounts: list[AccountState], cursor: str | None, cut: contract.LogCut) -> Response:
+def _page(accounts: Iterable[AccountState], cursor: str | None, cut: contract.LogCut) -> Response:
     return JSONResponse(
         {"accounts": [account_json(each) for each in accounts], "next_cursor": cursor, "read_at": cut_json(cut)}
     )
@@ -131,4 +132,4 @@ def _refuse_together(**others: str | None) -> None:
         if value is not None
     ]
     if faults:
-        raise Problem("invalid_parameter", "client_reference names one account, and stands alone.", faults=faults)
+        raise Problem(Code.INVALID_PARAMETER, "client_reference names one account, and stands alone.", faults=faults)

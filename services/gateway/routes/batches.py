@@ -16,7 +16,7 @@ from services.gateway.asked import PAGE, PAGE_MAX, Asked, Commanding, Limit, Rea
 from services.gateway.batch_rows import READERS
 from services.gateway.batch_store import BatchStore, Job, RowResult
 from services.gateway.batches import Batch
-from services.gateway.problems import Problem
+from services.gateway.problems import Code, Problem
 from services.gateway.settings import BATCH_BYTES_MAX
 from services.gateway.verdicts import NOT_FOUND
 
@@ -47,11 +47,11 @@ async def place_batch(request: Request, commanded: Commanding) -> Response:
     await commanded.claim(b"batch|" + format_.encode())
     store = BatchStore(asked.gateway.pool, asked.principal)
     if job_id in _running:
-        raise Problem("busy", "This batch is being taken at this moment, over another connection.")
+        raise Problem(Code.BUSY, "This batch is being taken at this moment, over another connection.")
     _running.add(job_id)
     try:
         if await store.open(job_id, format_) is None:
-            raise Problem("idempotency_conflict", "This Idempotency-Key was used for a batch of another format.")
+            raise Problem(Code.IDEMPOTENCY_CONFLICT, "This Idempotency-Key was used for a batch of another format.")
         await Batch(commanded, job_id, store).take(_chunks(request), rows)
     finally:
         _running.discard(job_id)
@@ -103,7 +103,9 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
     async for chunk in request.stream():
         taken += len(chunk)
         if taken > BATCH_BYTES_MAX:
-            raise Problem("too_large", f"A batch may have at most {BATCH_BYTES_MAX} bytes; send the rest as another.")
+            raise Problem(
+                Code.TOO_LARGE, f"A batch may have at most {BATCH_BYTES_MAX} bytes; send the rest as another."
+            )
         yield chunk
 
 
@@ -114,7 +116,7 @@ def _store(asked: Asked) -> BatchStore:
 async def _found(store: BatchStore, job_id: str) -> Job:
     job = await store.find(job_id)
     if job is None:
-        raise Problem("not_found", NOT_FOUND)
+        raise Problem(Code.NOT_FOUND, NOT_FOUND)
     return job
 
 

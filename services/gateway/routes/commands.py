@@ -16,7 +16,7 @@ from services.gateway import commands, openapi
 from services.gateway.accounts import command_of
 from services.gateway.answers import command_response, decided
 from services.gateway.asked import Commanded, Commanding, account_uuid, document
-from services.gateway.problems import Problem
+from services.gateway.problems import Code, Problem
 from services.gateway.shapes import Body, Shape, shaped
 from services.gateway.strict_json import Document
 from services.gateway.verdicts import Translate
@@ -167,7 +167,7 @@ def _json_faults(shape: type[Body], faults: list[Fault]) -> list[Fault]:
 def _shaped(shape: type[Shape], sent: Document) -> Shape:
     made, faults = shaped(shape, sent.value, sent.faults)
     if made is None:
-        raise Problem("invalid", _WRONG, faults=faults)
+        raise Problem(Code.INVALID, _WRONG, faults=faults)
     return made
 
 
@@ -184,4 +184,4 @@ async def _refuse_other_currency(account_id: str, currency: str, commanded: Comm
     account = (await asked.accounts.account(asked.caller, request)).account
     if currency != account.terms.currency:
         message = f"The account's amounts are in {account.terms.currency}."
-        raise Problem("invalid", _WRONG, faults=[Fault("/portion/currency", "wrong_currency", message)])
+        raise Problem(Code.INVALID, _WRONG, faults=[Fault("/portion/currency", "wrong_currency", message)])

@@ -1,4 +1,4 @@
-"""The reference: the OpenAPI document and a page made of it, without a byte from elsewhere; and whether we are alive."""
+"""The OpenAPI document, the reference page made of it, and whether the process is alive and ready."""
 
 from __future__ import annotations
 

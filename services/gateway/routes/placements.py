@@ -14,9 +14,9 @@ from services.gateway.answers import decided, placed_response
 from services.gateway.asked import Asked, Checking, Commanding, account_uuid, document
 from services.gateway.placement import Placement
 from services.gateway.placing import json_faults, placement
-from services.gateway.problems import Problem, error_of
+from services.gateway.problems import Code, Problem, error_of
 from services.gateway.strict_json import Document
-from services.gateway.verdicts import NOT_FOUND
+from services.gateway.verdicts import NOT_FOUND, decider_faults
 
 SCOPE = "placements:write"
 
@@ -49,8 +49,8 @@ async def validate(request: Request, asked: Checking) -> Response:
     if isinstance(made, list):
         return JSONResponse({"errors": [error_of(fault) for fault in made], "warnings": []})
     (check,) = await asked.accounts.validate(asked.caller, [made])
-    errors = [Fault(f.pointer, f.code, f.message) for f in check.errors]
-    warnings = [Fault(f.pointer, f.code, f.message) for f in (*check.shortcomings, *check.warnings)]
+    errors = decider_faults(check.errors)
+    warnings = [*decider_faults(check.shortcomings), *decider_faults(check.warnings)]
     return JSONResponse(
         {
             "errors": [error_of(fault) for fault in json_faults(errors)],
@@ -82,15 +82,15 @@ async def _refuse_other_account(account_id: str, made: placement_pb2.Placement, 
     """The account's id follows from the client reference: the one in the address and the one in the body must agree."""
     found = (await asked.accounts.account(asked.caller, contract.GetAccountRequest(account_id=account_id))).account
     if not found.account_id:
-        raise Problem("not_found", NOT_FOUND)
+        raise Problem(Code.NOT_FOUND, NOT_FOUND)
     if found.terms.client_reference != made.terms.client_reference:
         message = "The account of this address was placed under another client_reference."
-        raise Problem("conflict", message, faults=[Fault("/client_reference", "conflict", message)])
+        raise Problem(Code.CONFLICT, message, faults=[Fault("/client_reference", "conflict", message)])
 
 
 def _placed(sent: Document, asked: Asked) -> placement_pb2.Placement:
     made = placement(sent, asked.principal.client)
     if isinstance(made, list):
         detail = "The placement was understood, and some of it is wrong; `errors` names each place."
-        raise Problem("invalid", detail, faults=made)
+        raise Problem(Code.INVALID, detail, faults=made)
     return made
