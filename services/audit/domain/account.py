@@ -8,7 +8,16 @@ from typing import Any, Final, TypeAlias
 from google.protobuf.message import Message
 
 from recoup.accounts.v1 import events_pb2 as facts
-from recoup.accounts.v1.state_pb2 import AccountPhase, Dispute, Hold, Payment, PaymentPhase
+from recoup.accounts.v1.state_pb2 import (
+    ACCOUNT_PHASE_CLOSED,
+    ACCOUNT_PHASE_OPEN,
+    ACCOUNT_PHASE_QUARANTINED,
+    PAYMENT_PHASE_POSTED,
+    PAYMENT_PHASE_RETURNED,
+    Dispute,
+    Hold,
+    Payment,
+)
 from recoup.accounts.v1.terms_pb2 import PlacedDocument
 from services.audit.domain import ledger
 from services.audit.domain.book import AccountBook, Finding, UnknownFact
@@ -30,31 +39,31 @@ def fold_account(stream: Iterable[FactBytes], *, checking: bool = True) -> Accou
             raise UnknownFact(type_)
         if checking and version != book.version + 1:
             book.findings.append(Finding(version, type_, "/version", str(version), str(book.version + 1)))
-        book.version = version
+        book.version, book.type = version, type_
         decode, clerk = entry
         clerk(book, decode(payload))
     return book
 
 
 def _placed(book: AccountBook, fact: facts.AccountPlaced) -> None:
-    book.placement, book.phase = fact, AccountPhase.ACCOUNT_PHASE_OPEN
+    book.placement, book.phase = fact, ACCOUNT_PHASE_OPEN
     book.post_placement(fact, ledger.amounts(fact.terms.balance.buckets))
 
 
 def _quarantined(book: AccountBook, fact: facts.PlacementQuarantined) -> None:
-    book.placement, book.phase = fact, AccountPhase.ACCOUNT_PHASE_QUARANTINED
+    book.placement, book.phase = fact, ACCOUNT_PHASE_QUARANTINED
     book.shortcomings = list(fact.shortcomings)
     book.post_placement(fact, ledger.amounts(fact.terms.balance.buckets))
 
 
 def _completed(book: AccountBook, fact: facts.PlacementCompleted) -> None:
-    book.placement, book.phase, book.shortcomings = fact, AccountPhase.ACCOUNT_PHASE_OPEN, []
+    book.placement, book.phase, book.shortcomings = fact, ACCOUNT_PHASE_OPEN, []
     book.post_placement(fact, ledger.amounts(fact.difference))
 
 
 def _payment_posted(book: AccountBook, fact: facts.PaymentPosted) -> None:
     applied = ledger.amounts(fact.applied)
-    book.expect(fact, "/amount_minor", fact.amount_minor, sum(applied) + fact.overpaid_minor)
+    book.expect("/amount_minor", fact.amount_minor, sum(applied) + fact.overpaid_minor)
     book.post(fact, ledger.negated(applied), fact.overpaid_minor)
     book.payments[fact.payment_id] = Payment(
         payment_id=fact.payment_id,
@@ -62,7 +71,7 @@ def _payment_posted(book: AccountBook, fact: facts.PaymentPosted) -> None:
         payee=fact.payee,
         amount_minor=fact.amount_minor,
         effective_date=fact.effective_date,
-        phase=PaymentPhase.PAYMENT_PHASE_POSTED,
+        phase=PAYMENT_PHASE_POSTED,
         applied=fact.applied,
         overpaid_minor=fact.overpaid_minor,
         instrument=fact.instrument,
@@ -73,15 +82,15 @@ def _payment_returned(book: AccountBook, fact: facts.PaymentReturned) -> None:
     payment = _given_back(book, fact)
     kept = payment.refunded_minor if payment else 0
     restored = sum(ledger.amounts(fact.restored)) + fact.overpaid_reversed_minor
-    book.expect(fact, "/amount_minor", fact.amount_minor, restored + kept)
+    book.expect("/amount_minor", fact.amount_minor, restored + kept)
     if payment is not None:
-        payment.phase = PaymentPhase.PAYMENT_PHASE_RETURNED
+        payment.phase = PAYMENT_PHASE_RETURNED
 
 
 def _payment_refunded(book: AccountBook, fact: facts.PaymentRefunded) -> None:
     payment = _given_back(book, fact)
     restored = sum(ledger.amounts(fact.restored)) + fact.overpaid_reversed_minor
-    book.expect(fact, "/amount_minor", fact.amount_minor, restored)
+    book.expect("/amount_minor", fact.amount_minor, restored)
     if payment is not None:
         payment.refunded_minor += fact.amount_minor
 
@@ -90,7 +99,7 @@ def _given_back(book: AccountBook, fact: facts.PaymentReturned | facts.PaymentRe
     """What a payment had taken off is owed again: out of the payment, onto the balance."""
     restored, reversed_minor = ledger.amounts(fact.restored), fact.overpaid_reversed_minor
     book.post(fact, restored, -reversed_minor)
-    payment = book.known(fact, book.payments, "/payment_id", fact.payment_id)
+    payment = book.known(book.payments, "/payment_id", fact.payment_id)
     if payment is not None:
         left = ledger.added(ledger.amounts(payment.applied), ledger.negated(restored))
         payment.applied.CopyFrom(ledger.message(left))
@@ -100,9 +109,9 @@ def _given_back(book: AccountBook, fact: facts.PaymentReturned | facts.PaymentRe
 
 def _payment_corrected(book: AccountBook, fact: facts.PaymentCorrected) -> None:
     book.post(fact, ledger.amounts(fact.difference), fact.overpaid_difference_minor)
-    payment = book.known(fact, book.payments, "/payment_id", fact.payment_id)
+    payment = book.known(book.payments, "/payment_id", fact.payment_id)
     if payment is not None:
-        book.expect(fact, "/amount_before_minor", fact.amount_before_minor, payment.amount_minor)
+        book.expect("/amount_before_minor", fact.amount_before_minor, payment.amount_minor)
         payment.amount_minor = fact.amount_minor
         payment.applied.CopyFrom(fact.applied)
         payment.overpaid_minor += fact.overpaid_difference_minor
@@ -113,7 +122,7 @@ def _adjusted(book: AccountBook, fact: facts.BalanceAdjusted) -> None:
 
 
 def _paid_in_full(book: AccountBook, fact: facts.AccountPaidInFull) -> None:
-    book.expect(fact, "/balance_total_minor", 0, sum(book.balance))
+    book.expect("/balance_total_minor", 0, sum(book.balance))
     if not sum(book.balance):
         book.paid_in_full_date = fact.paid_date
 
@@ -131,13 +140,13 @@ def _dispute_opened(book: AccountBook, fact: facts.DisputeOpened) -> None:
 
 
 def _verification_sent(book: AccountBook, fact: facts.VerificationSent) -> None:
-    dispute = book.known(fact, book.disputes, "/dispute_id", fact.dispute_id)
+    dispute = book.known(book.disputes, "/dispute_id", fact.dispute_id)
     if dispute is not None:
         dispute.verification_sent_date = fact.sent_date
 
 
 def _dispute_closed(book: AccountBook, fact: facts.DisputeClosed) -> None:
-    dispute = book.known(fact, book.disputes, "/dispute_id", fact.dispute_id)
+    dispute = book.known(book.disputes, "/dispute_id", fact.dispute_id)
     if dispute is not None:
         dispute.outcome, dispute.closed_date = fact.outcome, fact.closed_date
 
@@ -149,7 +158,7 @@ def _hold_placed(book: AccountBook, fact: facts.HoldPlaced) -> None:
 
 
 def _hold_released(book: AccountBook, fact: facts.HoldReleased) -> None:
-    if book.known(fact, book.holds, "/hold_id", fact.hold_id) is not None:
+    if book.known(book.holds, "/hold_id", fact.hold_id) is not None:
         del book.holds[fact.hold_id]
 
 
@@ -158,7 +167,7 @@ def _document_attached(book: AccountBook, fact: facts.DocumentAttached) -> None:
 
 
 def _closed(book: AccountBook, fact: facts.AccountClosed) -> None:
-    book.phase, book.closing = AccountPhase.ACCOUNT_PHASE_CLOSED, fact
+    book.phase, book.closing = ACCOUNT_PHASE_CLOSED, fact
 
 
 def _carry(fact: Message, into: Message, *names: str) -> None:

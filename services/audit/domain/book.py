@@ -9,13 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias, TypeVar
-
-from google.protobuf.message import Message
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from recoup.accounts.v1 import events_pb2 as facts
 from recoup.accounts.v1.commands_pb2 import Shortcoming
-from recoup.accounts.v1.state_pb2 import AccountPhase, AccountState, Dispute, Hold, LedgerEntry, Payment
+from recoup.accounts.v1.state_pb2 import (
+    ACCOUNT_PHASE_UNSPECIFIED,
+    AccountPhase,
+    AccountState,
+    Dispute,
+    Hold,
+    LedgerEntry,
+    Payment,
+)
 from recoup.accounts.v1.terms_pb2 import Buckets, PlacedDocument
 from services.audit.domain import ledger
 
@@ -45,18 +51,44 @@ class Finding:
         return f"version {self.version} ({self.type}) says {self.pointer} is {self.said}, but it is {self.found}"
 
 
+class Posting(NamedTuple):
+    """One entry of the ledger, as LedgerEntry says it."""
+
+    version: int
+    type: str
+    effective_date: str
+    difference: ledger.Amounts
+    overpaid_difference_minor: int
+    reference: str
+
+    def message(self) -> LedgerEntry:
+        """The public form."""
+        return LedgerEntry(
+            version=self.version,
+            type=self.type,
+            effective_date=self.effective_date,
+            difference=ledger.message(self.difference),
+            overpaid_difference_minor=self.overpaid_difference_minor,
+            reference=self.reference,
+        )
+
+
 @dataclass(slots=True)
 class AccountBook:
-    """Filled in place, fact by fact. `checking` is off as of an effective instant."""
+    """Filled in place, fact by fact; `version` and `type` are of the fact that is being entered, or was last.
+
+    `checking` is off as of an effective instant.
+    """
 
     checking: bool = True
     version: int = 0
-    phase: AccountPhase = AccountPhase.ACCOUNT_PHASE_UNSPECIFIED
+    type: str = ""
+    phase: AccountPhase = ACCOUNT_PHASE_UNSPECIFIED
     placement: Placement | None = None
     shortcomings: list[Shortcoming] = field(default_factory=list)
     balance: ledger.Amounts = ledger.NOTHING
     overpaid: int = 0
-    entries: list[LedgerEntry] = field(default_factory=list)
+    entries: list[Posting] = field(default_factory=list)
     payments: dict[str, Payment] = field(default_factory=dict)
     holds: dict[str, Hold] = field(default_factory=dict)
     disputes: dict[str, Dispute] = field(default_factory=dict)
@@ -85,7 +117,7 @@ class AccountBook:
             balance=ledger.message(self.balance),
             balance_total_minor=sum(self.balance),
             overpaid_minor=self.overpaid,
-            ledger=self.entries,
+            ledger=[posting.message() for posting in self.entries],
             payments=self.payments.values(),
             holds=self.holds.values(),
             disputes=self.disputes.values(),
@@ -100,45 +132,41 @@ class AccountBook:
 
     def post_placement(self, fact: Placement, difference: ledger.Amounts) -> None:
         """Enter what a placement adds to the balance, and look at what it says of the balance after it."""
-        self._post(fact, difference, 0, fact.terms.placement_date, fact.terms.client_reference)
-        self.expect_balance(fact, fact.balance_after)
+        terms = fact.terms
+        self._post(difference, 0, terms.placement_date, terms.client_reference)
+        if self.checking:
+            self.expect_balance(fact.balance_after)
 
     def post(self, fact: Dated, difference: ledger.Amounts, overpaid_minor: int) -> None:
         """Enter one movement, and look at what it says of the balance and of what is overpaid after it."""
-        self._post(fact, difference, overpaid_minor, fact.effective_date, fact.transaction_reference)
-        self.expect_balance(fact, fact.balance_after)
-        if not isinstance(fact, facts.BalanceAdjusted):
-            self.expect(fact, "/overpaid_after_minor", fact.overpaid_after_minor, self.overpaid)
+        self._post(difference, overpaid_minor, fact.effective_date, fact.transaction_reference)
+        if self.checking:
+            self.expect_balance(fact.balance_after)
+            if not isinstance(fact, facts.BalanceAdjusted):
+                self.expect("/overpaid_after_minor", fact.overpaid_after_minor, self.overpaid)
 
-    def _post(self, fact: Message, difference: ledger.Amounts, overpaid_minor: int, date: str, reference: str) -> None:
-        self.balance = ledger.added(self.balance, difference)
+    def _post(self, difference: ledger.Amounts, overpaid_minor: int, date: str, reference: str) -> None:
+        self.balance = balance = ledger.added(self.balance, difference)
         self.overpaid += overpaid_minor
-        if sum(self.balance):
+        if self.paid_in_full_date is not None and sum(balance) != 0:
             self.paid_in_full_date = None
-        entry = LedgerEntry(
-            version=self.version,
-            type=fact.DESCRIPTOR.full_name,
-            effective_date=date,
-            difference=ledger.message(difference),
-            overpaid_difference_minor=overpaid_minor,
-            reference=reference,
-        )
-        self.entries.append(entry)
+        self.entries.append(Posting(self.version, self.type, date, difference, overpaid_minor, reference))
 
-    def expect_balance(self, fact: Message, said: Buckets) -> None:
+    def expect_balance(self, said: Buckets) -> None:
         """Keep a Finding for every bucket in which a fact's balance is not the sum of the ledger."""
-        if self.checking and ledger.amounts(said) != self.balance:
-            for name, amount in zip(ledger.FIELDS, self.balance, strict=True):
-                self.expect(fact, f"/balance_after/{name}", getattr(said, name), amount)
+        amounts = ledger.amounts(said)
+        if amounts != self.balance:
+            for name, amount, found in zip(ledger.FIELDS, amounts, self.balance, strict=True):
+                self.expect(f"/balance_after/{name}", amount, found)
 
-    def expect(self, fact: Message, pointer: str, said: int, found: int) -> None:
-        """Keep a Finding when a fact says another number than the book holds."""
-        if self.checking and said != found:
-            self.findings.append(Finding(self.version, fact.DESCRIPTOR.full_name, pointer, str(said), str(found)))
+    def expect(self, pointer: str, said: int, found: int) -> None:
+        """Keep a Finding when the fact that is being entered says another number than the book holds."""
+        if said != found and self.checking:
+            self.findings.append(Finding(self.version, self.type, pointer, str(said), str(found)))
 
-    def known(self, fact: Message, entered: Mapping[str, Entered], pointer: str, id_: str) -> Entered | None:
+    def known(self, entered: Mapping[str, Entered], pointer: str, id_: str) -> Entered | None:
         """What was entered under an id; None when that lies outside the view, as only an effective instant allows."""
         found = entered.get(id_)
         if found is None and self.checking:
-            self.findings.append(Finding(self.version, fact.DESCRIPTOR.full_name, pointer, id_, "unknown"))
+            self.findings.append(Finding(self.version, self.type, pointer, id_, "unknown"))
         return found
