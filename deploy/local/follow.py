@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -25,9 +26,17 @@ def follow(children: Sequence[Child]) -> None:
 
     Afterwards SIGINT and SIGTERM stay answered and do nothing: whoever called stops everything in order.
     """
+    # A program that has ended is not gone for `tail` before it was waited for; `alive` does that.
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: _wait_for_ended(children))
+    _wait_for_ended(children)
     merged = Manager(_Lines(sys.stdout))
     for child in children:
         begin = str(child.log_begin + 1)
         command = ["tail", "-c", f"+{begin}", "-F", f"--pid={child.pid}", str(child.log)]
         merged.add_process(child.name, shlex.join(command) + " 2>/dev/null")
     merged.loop()
+
+
+def _wait_for_ended(children: Sequence[Child]) -> None:
+    for child in children:
+        child.alive()
