@@ -31,8 +31,8 @@ from kernel.wire import from_kafka, to_kafka
 
 __all__ = ["Relay", "from_kafka", "to_kafka"]
 
-LEASE_SECONDS: Final = 10
-RENEW_SECONDS: Final = 3.0
+LEASE_SECONDS: Final = 6.0
+RENEW_SECONDS: Final = 2.0
 WINDOW_RECORDS_MAX: Final = 500
 WINDOW_BYTES_MAX: Final = 2 * 1024 * 1024
 POLL_SECONDS_MIN: Final = 0.005
@@ -157,15 +157,15 @@ class Relay:
         """Keep our leases, take what is free, and compare what was taken, refused or shortened with the topic."""
         rows = connection.execute(_TAKE, {"holder": self._holder, "seconds": LEASE_SECONDS})
         taken = {partition: _Held(sent, epoch) for partition, sent, epoch in rows}
+        before, self._held = self._held, taken
         ends = topic.ends(sorted(taken))
-        for partition, fresh in taken.items():
-            kept = self._held.get(partition)
+        for partition, fresh in list(taken.items()):
+            kept = before.get(partition)
             fits = kept is not None and kept.epoch == fresh.epoch and kept.refused is None
             if kept is not None and fits and ends[partition] >= kept.end:
                 taken[partition] = kept
             else:
                 self._compare(connection, topic, partition, fresh, ends[partition])
-        self._held = taken
         self._renew_at = time.monotonic() + RENEW_SECONDS
         heads: dict[int, int] = dict(connection.execute(_HEADS).fetchall())
         behind = sum(heads[partition] - held.sent for partition, held in taken.items())

@@ -21,6 +21,7 @@ from recoup.event.v1.log_service_pb2_grpc import add_LogServiceServicer_to_serve
 from recoup.sample.v1.sample_pb2 import OpenBook, PostEntry
 
 from deploy.local.databases import Database
+from deploy.local.topics import create_topics, faults, read_topics
 from kernel.append import Head
 from kernel.clock import RealClock
 from kernel.execute import Executor, Request
@@ -194,6 +195,17 @@ def read_topic(topic: str, broker: str, partitions: int = 8) -> dict[int, list[A
             found[each.partition] += messages
     consumer.close()
     return found
+
+
+def recreate_topic(owner: Owner) -> None:
+    """Make the owner's topic anew, once the broker is done deleting it."""
+    (like,) = (topic for topic in read_topics() if topic.name == "accounts.events")
+
+    def created() -> bool:
+        create_topics(owner.broker, [like.named(owner.topic)])
+        return not faults(owner.broker, [like.named(owner.topic)])
+
+    await_true(created, what="the topic created anew")
 
 
 def records_of(messages: Sequence[Any]) -> list[Record]:

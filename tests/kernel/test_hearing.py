@@ -12,11 +12,11 @@ import pytest
 
 from deploy.local.databases import Database
 from deploy.local.kafka import Broker
-from deploy.local.topics import create_topics, delete_topics, read_topics
+from deploy.local.topics import delete_topics
 from kernel.store import schema_sql
 from kernel.wire import to_kafka
 from tests.kernel.ear import TABLES
-from tests.kernel.hearing import Ear, Owner, await_true, read_topic, records_of, send_raw
+from tests.kernel.hearing import Ear, Owner, await_true, read_topic, records_of, recreate_topic, send_raw
 
 FACTS = 5_000
 KILLS = 20
@@ -80,7 +80,7 @@ def test_a_topic_that_is_deleted_is_filled_again_and_nothing_has_its_effect_twic
     await_true(lambda: ear.caught_up(owner), what="the listener")
     delete_topics(owner.broker, [owner.topic])
     owner.post(100)
-    _recreate(owner)
+    recreate_topic(owner)
     owner.post(400)
     await_true(lambda: ear.caught_up(owner), what="the listener")
     await_true(lambda: _topic_is_whole(owner), what="the topic")
@@ -120,16 +120,6 @@ def _mangled(owner: Owner, chance: random.Random) -> list[tuple[int, bytes | Non
             messages += [(partition, b"rogue", headers) for headers in (rogue, false, other)]
     chance.shuffle(messages)
     return messages
-
-
-def _recreate(owner: Owner) -> None:
-    (like,) = (topic for topic in read_topics() if topic.name == "accounts.events")
-    await_true(lambda: _created(owner, like.named(owner.topic)), what="the topic created anew")
-
-
-def _created(owner: Owner, topic: object) -> bool:
-    create_topics(owner.broker, [topic])
-    return True
 
 
 def _topic_is_whole(owner: Owner) -> bool:
