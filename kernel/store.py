@@ -156,8 +156,8 @@ class PostgresStore:
     ) -> Mapping[str, History]:
         """Whole streams, as the caller's transaction sees them."""
         cursor = connection.cursor(binary=True)
-        facts = cursor.execute(_HISTORY, [tenant, list(streams)]).fetchall()
         last = cursor.execute(_LAST, [list(streams), tenant]).fetchall()
+        facts = cursor.execute(_HISTORY, [tenant, list(streams)]).fetchall()
         return self._histories(facts, last)
 
     def append_within(self, connection: psycopg.Connection[Any], decided: Sequence[Decided]) -> list[Result]:
@@ -180,8 +180,8 @@ class PostgresStore:
     async def histories(self, tenant: UUID, streams: Sequence[str]) -> Mapping[str, History]:
         """Whole streams; a stream without facts is absent."""
         async with _reading(self._pool, tenant) as cursor:
-            facts = await (await cursor.execute(_HISTORY, [tenant, list(streams)])).fetchall()
             last = await (await cursor.execute(_LAST, [list(streams), tenant])).fetchall()
+            facts = await (await cursor.execute(_HISTORY, [tenant, list(streams)])).fetchall()
         return self._histories(facts, last)
 
     async def history(self, tenant: UUID, stream: str, recorded_until: datetime | None = None) -> History:
@@ -239,11 +239,14 @@ class PostgresStore:
                 return dict(await reader.fetchall())
 
     def _histories(self, facts: Iterable[Sequence[Any]], last: Iterable[Sequence[Any]]) -> dict[str, History]:
+        """Each stream up to its end. The ends are read first and the facts with a later view of the log: whatever was
+        recorded in between is cut off, or the fold would lack facts that its version claims.
+        """
         found: dict[str, list[tuple[str, bytes]]] = {}
         for stream, type_, payload in facts:
             found.setdefault(stream, []).append((type_, payload))
         ends = [sql.record_of(self._log_id, row) for row in last]
-        return {end.stream: History(found[end.stream], end.version, record_hash(end)) for end in ends}
+        return {end.stream: History(found[end.stream][: end.version], end.version, record_hash(end)) for end in ends}
 
 
 def _options() -> dict[str, Any]:
@@ -267,19 +270,28 @@ def _pool(url: str) -> AsyncConnectionPool[psycopg.AsyncConnection[TupleRow]]:
 
 
 @asynccontextmanager
-async def _reading(
-    pool: AsyncConnectionPool[psycopg.AsyncConnection[TupleRow]], tenant: UUID | None
-) -> AsyncIterator[psycopg.AsyncCursor[TupleRow]]:
-    """A read in one transaction and, when it is about a tenant, as that tenant. A server that is away is Unavailable."""
+async def _connected(
+    pool: AsyncConnectionPool[psycopg.AsyncConnection[TupleRow]],
+) -> AsyncIterator[psycopg.AsyncConnection[TupleRow]]:
+    """A connection of the pool. A server that is away is Unavailable."""
     try:
-        async with pool.connection() as connection, connection.transaction():
-            cursor = connection.cursor(binary=True)
-            if tenant is not None:
-                await cursor.execute(sql.SET_TENANTS, [sql.tenants_text([tenant])])
-            yield cursor
+        async with pool.connection() as connection:
+            yield connection
     except (psycopg.OperationalError, PoolTimeout) as error:
         message = f"the log cannot be read: {str(error).strip()}"
         raise Unavailable(message) from error
+
+
+@asynccontextmanager
+async def _reading(
+    pool: AsyncConnectionPool[psycopg.AsyncConnection[TupleRow]], tenant: UUID | None
+) -> AsyncIterator[psycopg.AsyncCursor[TupleRow]]:
+    """A read in one transaction and, when it is about a tenant, as that tenant."""
+    async with _connected(pool) as connection, connection.transaction():
+        cursor = connection.cursor(binary=True)
+        if tenant is not None:
+            await cursor.execute(sql.SET_TENANTS, [sql.tenants_text([tenant])])
+        yield cursor
 
 
 async def _clock(cursor: psycopg.AsyncCursor[TupleRow]) -> datetime:
