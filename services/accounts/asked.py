@@ -11,6 +11,7 @@ from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from kernel.complete import faults_of
 from kernel.decider import Fault
 from kernel.execute import Incomplete
 from kernel.record import instant_of, microseconds
@@ -36,6 +37,8 @@ def instant_in(request: Any, name: str) -> datetime | None:  # noqa: ANN401 - an
     if not request.HasField(name):
         return None
     timestamp: Timestamp = getattr(request, name)
+    if faults_of(timestamp):
+        refuse(f"/{name}", "out_of_range", "must be an instant of the years 1 to 9999")
     return instant_of(timestamp.seconds * 1_000_000 + timestamp.nanos // 1_000)
 
 
