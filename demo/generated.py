@@ -135,6 +135,9 @@ def _line(number: int, chance: random.Random, people: People, placement_date: da
         )
         placement.collateral_identifiers.append(people.vehicle(reference))
     _add_parties(placement, reference, chance, people)
+    if product == words.PRODUCT_TYPE_MEDICAL:
+        guarantor = placement.parties[0].name
+        placement.medical_guarantors.append(guarantor.business_name or f"{guarantor.first} {guarantor.last}")
     return Invented(creditor.client, placement)
 
 

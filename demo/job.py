@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -10,7 +11,6 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Final, cast
 
-import rfc8785
 from recoup.audit.v1 import service_pb2 as audit_pb2
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -196,9 +196,9 @@ class Job:
 
 
 async def _shown(apis: Mapping[str, Api], **query: str) -> dict[str, bytes]:
-    """Every account as the public API shows it, in the one form in which equal JSON is equal bytes."""
+    """Every account as the public API shows it, members sorted: within one run equal JSON is equal bytes."""
     shown = accounts_of(apis.values(), **query)
-    return {str(account["account_id"]): rfc8785.dumps(account) async for _, account in shown}
+    return {str(account["account_id"]): json.dumps(account, sort_keys=True).encode() async for _, account in shown}
 
 
 def _advance_to(progress: Progress, task: TaskID, rows: int) -> None:

@@ -60,7 +60,8 @@ def run(settings: Settings, console: Console, before_checks: Callable[[Platform]
             file = job.report.write(settings.home)
     refused = sorted([*portfolio.refused, *(note for outcome in job.outcomes for note in outcome.refused)], key=_line)
     _list(console, "refused", refused)
-    _list(console, "quarantined", [note for outcome in job.outcomes for note in outcome.quarantined])
+    quarantined = sorted((note for outcome in job.outcomes for note in outcome.quarantined), key=_line)
+    _list(console, "quarantined", quarantined)
     _tell(console, told)
     show(job.report, console)
     _look_around(console, settings.home, file, told)
@@ -110,7 +111,7 @@ def _list(console: Console, what: str, notes: Sequence[Note]) -> None:
 
 
 def _tell(console: Console, told: Told) -> None:
-    console.print(f"\n[bold]The story of {escape(told.reference)}[/], as audit tells it")
+    console.print(f"\n[bold]The story of {escape(told.reference)}[/], as audit tells it; each day is when it happened")
     for sentence in told.sentences:
         day = sentence.occurred_at.ToDatetime().date()
         rule = f" [dim]({escape(sentence.rule)})[/]" if sentence.rule else ""
