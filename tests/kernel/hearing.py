@@ -29,10 +29,10 @@ from kernel.log_service import LogServicer
 from kernel.record import Record
 from kernel.relay import Relay
 from kernel.rpc import Server
-from kernel.store import PostgresStore
+from kernel.store import PostgresStore, schema_sql
 from kernel.tenancy import Caller, Verifier
 from kernel.wire import Unreadable, from_kafka
-from tests.kernel.ear import SECRET
+from tests.kernel.ear import SECRET, TABLES
 from tests.kernel.sample import BOOK, project
 
 ROOT = Path(__file__).parents[2]
@@ -174,6 +174,15 @@ class Ear:
                 partition,
             )
             assert rows == [(r.number, r.stream, r.version, r.payload) for r in records]
+
+
+def make_ear_database(database: Callable[..., Database]) -> Database:
+    """The listening service's database."""
+    made = database("ear", migrated=False)
+    with psycopg.connect(made.migrator_url) as connection:
+        connection.execute(schema_sql("ear"))
+        connection.execute(TABLES)
+    return made
 
 
 def await_true(condition: Callable[[], bool], seconds: float = 30, what: str = "it") -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from kernel.judge import Position, after
 from kernel.record import ZERO_HASH, Record, chain_next, chain_start, record_hash
+from recoup.sample.v1.sample_pb2 import EntryPosted
 
 LOG = UUID(int=77)
 START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
@@ -18,7 +19,7 @@ def start_of(partition: int = 0, log_id: UUID = LOG) -> Position:
     return Position(log_id, -1, chain_start(log_id, partition))
 
 
-def log_of(count: int, *, partition: int = 0, streams: int = 3, log_id: UUID = LOG, salt: bytes = b"") -> list[Record]:
+def log_of(count: int, *, partition: int = 0, streams: int = 3, log_id: UUID = LOG, salt: str = "") -> list[Record]:
     """So many records of one partition; another `salt` makes another history."""
     records: list[Record] = []
     position = start_of(partition, log_id)
@@ -40,7 +41,7 @@ def log_of(count: int, *, partition: int = 0, streams: int = 3, log_id: UUID = L
             correlation_id=UUID(int=5),
             accounts=(UUID(int=9),) * (number % 3),
             previous=ZERO_HASH,
-            payload=salt + number.to_bytes(4, "big"),
+            payload=EntryPosted(book_id=str(number % streams), amount_minor=number, memo=salt).SerializeToString(),
         )
         records.append(chained_onto(position, record))
         position = after(records[-1])

@@ -7,16 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from deploy.local.databases import Database
 from deploy.local.kafka import Broker
 from deploy.local.topics import delete_topics
-from kernel.store import schema_sql
 from kernel.wire import to_kafka
-from tests.kernel.ear import TABLES
-from tests.kernel.hearing import Ear, Owner, await_true, read_topic, records_of, recreate_topic, send_raw
+from tests.kernel.hearing import Ear, Owner, await_true, make_ear_database, read_topic, records_of, recreate_topic, send_raw
 
 FACTS = 5_000
 KILLS = 20
@@ -31,11 +28,7 @@ def owner(sample_database: Callable[..., Database], topics: Callable[..., str], 
 
 @pytest.fixture
 def ear(database: Callable[..., Database], owner: Owner, tmp_path: Path) -> Iterator[Ear]:
-    made = database("ear", migrated=False)
-    with psycopg.connect(made.migrator_url) as connection:
-        connection.execute(schema_sql("ear"))
-        connection.execute(TABLES)
-    ear = Ear(made, owner, tmp_path)
+    ear = Ear(make_ear_database(database), owner, tmp_path)
     yield ear
     ear.stop()
 

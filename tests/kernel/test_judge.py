@@ -25,7 +25,7 @@ from kernel.record import ZERO_HASH, Record
 from tests.kernel.records import LOG, log_of, start_of
 
 RECORDS = log_of(10)
-OTHER_HISTORY = log_of(10, salt=b"other")
+OTHER_HISTORY = log_of(10, salt="other")
 OTHER_LOG = log_of(10, log_id=UUID(int=78))
 AT_5 = after(RECORDS[5])
 KNOWN = {record.number: record.chain for record in RECORDS[2:6]}
