@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -21,6 +23,8 @@ import psycopg
 import structlog
 from google.protobuf.message import Message
 from pydantic import SecretStr
+from recoup.event.v1.log_service_pb2_grpc import add_LogServiceServicer_to_server
+from recoup.event.v1.parked_service_pb2_grpc import add_ParkedServiceServicer_to_server
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from kernel import settings as settings_module
@@ -38,9 +42,9 @@ from kernel.log_service import LogServicer
 from kernel.parked_service import ParkedServicer
 from kernel.project import Project
 from kernel.reactions import reactions
-from kernel.rebuild import RebuildRefused, rebuild
 from kernel.readiness import Check, Endpoint, Readiness
 from kernel.reads import engine_of
+from kernel.rebuild import RebuildRefused, rebuild
 from kernel.relay import Relay
 from kernel.rpc import Server
 from kernel.settings import Settings, SettingsError
@@ -48,8 +52,6 @@ from kernel.store import PostgresStore
 from kernel.supervise import Part, stop_within, supervise
 from kernel.tenancy import Verifier, service_caller
 from kernel.topics import topic_of
-from recoup.event.v1.log_service_pb2_grpc import add_LogServiceServicer_to_server
-from recoup.event.v1.parked_service_pb2_grpc import add_ParkedServiceServicer_to_server
 
 Verb: TypeAlias = Literal["api", "worker", "relay", "rebuild", "all"]
 Register: TypeAlias = Callable[[grpc.aio.Server], None]
@@ -62,11 +64,13 @@ VERBS: Final[Mapping[Verb, str]] = {
     "all": "api, worker and relay in one process",
 }
 STOP_SECONDS_MAX: Final = 10.0
+STOP_SECONDS_SPARE: Final = 1.0
 PARTS_SECONDS_MAX: Final = 5.0
 CALLS_SECONDS_MAX: Final = 2.5
 RELAY_SECONDS: Final = 1.0
 """How often the relay's thread is looked at."""
 START_REFUSED: Final = 2
+STOPPED_LATE: Final = 3
 
 log = structlog.get_logger("main")
 
@@ -75,8 +79,8 @@ log = structlog.get_logger("main")
 class Service:
     """What one service is made of; its `__main__` says this and calls `run`.
 
-    `grpc` gives what registers its methods. `hears` names the services whose facts it hears; `react` is what those among
-    `facts` oblige it to do. A service that does something else with what it hears gives `effects`, by source.
+    `grpc` gives what registers its methods. `hears` names the services whose facts it hears; `react` is what those
+    among `facts` oblige it to do. A service that does something else with what it hears gives `effects`, by source.
     `react_from` says whether a new consumer owes anything for what happened before it began.
     """
 
@@ -137,11 +141,23 @@ async def _run(service: Service, verb: Verb, settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    async with opened(service, settings) as context:
-        async with serving(context, verb):
-            await stopping.wait()
-            log.info("stopping")
+    async with opened(service, settings) as context, serving(context, verb):
+        await stopping.wait()
+        log.info("stopping")
+        _end_at_latest(STOP_SECONDS_MAX - STOP_SECONDS_SPARE)
     log.info("stopped")
+
+
+def _end_at_latest(seconds: float) -> None:
+    """End the process without more ado then, whatever hangs: what was not acknowledged may be asked again."""
+
+    def end() -> None:
+        log.error("the process did not stop in time and ends now", seconds=seconds)
+        os._exit(STOPPED_LATE)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _rebuild(service: Service, settings: Settings) -> None:
@@ -264,7 +280,7 @@ class _Relaying:
         context.store.committed = relay.nudge
         relay.start()
         try:
-            while relay.alive:
+            while relay.alive:  # noqa: ASYNC110 - a thread cannot set an asyncio event when it dies.
                 await asyncio.sleep(RELAY_SECONDS)
         finally:
             await asyncio.to_thread(relay.stop)

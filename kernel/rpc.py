@@ -25,6 +25,7 @@ from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_reflection.v1alpha import reflection
+from recoup.event.v1.answer_pb2 import Answer
 
 from kernel.clock import Clock, ClockError
 from kernel.decider import Fault
@@ -33,7 +34,6 @@ from kernel.status import DETAILS_BYTES_MAX, DETAILS_KEY, TEXT_CHARACTERS_MAX, e
 from kernel.telemetry import CALL_SECONDS, CALLS, CALLS_RUNNING, COMMANDS
 from kernel.tenancy import Caller, Unauthenticated, Verifier
 from kernel.unknown import has_unknown_fields, own_unknown_faults, unknown_faults
-from recoup.event.v1.answer_pb2 import Answer
 
 CALLS_MAX: Final = 512
 """Calls that run at once; one more is answered RESOURCE_EXHAUSTED instead of waiting unseen."""
@@ -139,7 +139,7 @@ class Server:
         """Serve what `register` registers, as `lambda server: add_XServicer_to_server(X(), server)` does."""
         register(cast("grpc.aio.Server", self))
 
-    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler[Any, Any]]) -> None:
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
         """Generated code registers twice; the other registration names the methods and is the one that is taken."""
 
     def add_registered_method_handlers(
@@ -182,10 +182,13 @@ class _Guard:
     def wrap(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
         """The same method behind the guard; it takes raw bytes, so that unreadable ones get a proper answer."""
         assert not handler.request_streaming, f"{method}: requests do not stream here; bulk calls carry items"
-        if handler.response_streaming:
-            stream = self._streaming(method, handler.request_deserializer, handler.unary_stream)
+        read = handler.request_deserializer
+        assert read is not None, f"{method}: generated code says how a request is read"
+        if handler.unary_stream is not None:
+            stream = self._streaming(method, read, handler.unary_stream)
             return grpc.unary_stream_rpc_method_handler(stream, None, handler.response_serializer)
-        unary = self._unary(method, handler.request_deserializer, handler.unary_unary)
+        assert handler.unary_unary is not None, f"{method}: generated code says what answers"
+        unary = self._unary(method, read, handler.unary_unary)
         return grpc.unary_unary_rpc_method_handler(unary, None, handler.response_serializer)
 
     def _unary(self, method: str, read: Callable[[bytes], Message], answer: Callable[..., Any]) -> Callable[..., Any]:
@@ -197,8 +200,8 @@ class _Guard:
         return guarded
 
     def _streaming(
-        self, method: str, read: Callable[[bytes], Message], answer: Callable[..., AsyncIterator[Message]]
-    ) -> Callable[..., Any]:
+        self, method: str, read: Callable[[bytes], Message], answer: Callable[..., Any]
+    ) -> Callable[..., AsyncIterator[Message]]:
         async def guarded(raw: bytes, context: Context) -> AsyncIterator[Message]:
             async with self._answering(method, context):
                 async for response in answer(_read(read, raw), context):
@@ -221,7 +224,7 @@ class _Guard:
         except grpc.aio.AbortError:
             code = context.code().name
             raise
-        except Exception as error:  # noqa: BLE001 - the wire ends here: what is raised is answered and logged, not lost.
+        except Exception as error:  # The wire ends here: what is raised is answered and logged, not lost.
             status = status_of(error)
             code = Code.Name(status.code)
             if not expected(error):

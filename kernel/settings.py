@@ -35,7 +35,9 @@ class Settings(BaseSettings):
 
     database_url: SecretStr = Field(description="the service's own database, as the role that may only add to the log")
     reader_url: SecretStr = Field(description="the same database, as the role that reads all tenants for the relay")
-    migrator_url: SecretStr | None = Field(default=None, description="the same database, as its owner; for rebuild only")
+    migrator_url: SecretStr | None = Field(
+        default=None, description="the same database, as its owner; for rebuild only"
+    )
     kafka: str = Field(description="the broker, as host:port", pattern=r"^[^\s:]+:\d+$")
     token_secret: Secret = Field(description="what callers' tokens are signed with")
     input_key: Secret = Field(description="what the inputs of commands are authenticated with")

@@ -9,7 +9,7 @@ the text.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 import psycopg
 import sqlalchemy.exc
@@ -18,12 +18,12 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc.code_pb2 import Code
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, RetryInfo
 from google.rpc.status_pb2 import Status
+from recoup.event.v1.answer_pb2 import Refusal
 
 from kernel.clock import ClockError
 from kernel.decider import Fault, Refused
 from kernel.execute import Busy, IdReused, Incomplete, NotFinal, Overloaded, Unavailable, Unknown
 from kernel.tenancy import Forbidden, Unauthenticated
-from recoup.event.v1.answer_pb2 import Refusal
 
 Detail = TypeVar("Detail", bound=Message)
 
@@ -125,8 +125,9 @@ def _details(error: Exception) -> list[Message]:
 
 
 def _precondition(rule: str, source: str, text: str) -> Message:
-    violation = PreconditionFailure.Violation(type=rule, subject=source, description=text)
-    return PreconditionFailure(violations=[violation])
+    failure = PreconditionFailure()
+    failure.violations.add(type=rule, subject=source, description=text)
+    return cast("Message", failure)
 
 
 def _bad_request(faults: Iterable[Fault]) -> list[Message]:

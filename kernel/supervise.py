@@ -31,7 +31,7 @@ async def supervise(name: str, part: Part) -> None:
         try:
             await part()
             log.error("a part of the process ended by itself", part=name)
-        except Exception:  # noqa: BLE001 - it may fail for any reason and must not take the process down: it is logged.
+        except Exception:  # It may fail for any reason and must not take the process down; it is logged and begun anew.
             log.exception("a part of the process failed", part=name, pause_seconds=round(pause, 1))
         RESTARTS.labels(name).inc()
         if loop.time() - began > STEADY_SECONDS:

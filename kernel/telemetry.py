@@ -96,6 +96,8 @@ def configure(service: str, verb: str, style: Literal["json", "text"] | None, le
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
         )
     )
+    # A broker that is away is said once per attempt by whoever needs it; the client says it at every reconnection too.
+    logging.getLogger("kafka.net").setLevel(logging.CRITICAL)
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
 
 
@@ -119,14 +121,15 @@ def _harmless(value: object) -> object:
     match value:
         case bool() | int() | float() | None:
             return value
-        case str():
-            return _PRIVATE_TEXT.sub(WITHHELD, value[:LINE_CHARACTERS_MAX])
-        case Message():
-            return f"<{value.DESCRIPTOR.full_name}>"
-        case SecretStr() | bytes():
-            return WITHHELD
         case Mapping():
             return {str(n): WITHHELD if _PRIVATE_NAMES.search(str(n)) else _harmless(v) for n, v in value.items()}
         case list() | tuple() | set() | frozenset():
             return [_harmless(item) for item in value]
-    return _PRIVATE_TEXT.sub(WITHHELD, str(value)[:LINE_CHARACTERS_MAX])
+    return _PRIVATE_TEXT.sub(WITHHELD, _text(value)[:LINE_CHARACTERS_MAX])
+
+
+def _text(value: object) -> str:
+    """What is written of a value: of a message its type alone, and of bytes nothing."""
+    if isinstance(value, Message):
+        return f"<{value.DESCRIPTOR.full_name}>"
+    return WITHHELD if isinstance(value, (SecretStr, bytes)) else str(value)

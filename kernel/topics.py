@@ -22,7 +22,9 @@ def faults(address: str, topics: Iterable[str], partitions: int) -> list[str]:
     """What differs on the broker at `address`, one sentence each; blocks for some milliseconds."""
     try:
         admin = KafkaAdminClient(
-            bootstrap_servers=address, request_timeout_ms=CALL_MILLISECONDS_MAX, bootstrap_timeout_ms=BOOTSTRAP_MILLISECONDS_MAX
+            bootstrap_servers=address,
+            request_timeout_ms=CALL_MILLISECONDS_MAX,
+            bootstrap_timeout_ms=BOOTSTRAP_MILLISECONDS_MAX,
         )
     except (KafkaTimeoutError, KafkaConnectionError) as error:
         return [f"the broker at {address} does not answer ({type(error).__name__})"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -33,22 +33,27 @@ def unknown_faults(message: Message, pointer: str = "") -> list[Fault]:
 def own_unknown_faults(message: Message, pointer: str = "") -> list[Fault]:
     """The same, for the message's own fields only."""
     text = f"{message.DESCRIPTOR.full_name} has no field of this number and kind"
-    return [Fault(f"{pointer}/{field.field_number}", "unknown_field", text) for field in UnknownFieldSet(message)]
+    unknown = UnknownFieldSet(message)
+    numbers = (unknown[index].field_number for index in range(len(unknown)))
+    return [Fault(f"{pointer}/{number}", "unknown_field", text) for number in numbers]
 
 
 def _within(message: Message, pointer: str) -> Iterator[Fault]:
     for field, value in message.ListFields():
         if field.type != FieldDescriptor.TYPE_MESSAGE:
             continue
-        for path, inner in _messages(field, value, f"{pointer}/{field.name}"):
+        for path, inner in _messages(value, f"{pointer}/{field.name}"):
             yield from unknown_faults(inner, path)
 
 
-def _messages(field: FieldDescriptor, value: object, pointer: str) -> Iterator[tuple[str, Message]]:
+def _messages(value: object, pointer: str) -> Iterator[tuple[str, Message]]:
+    """The messages that a field holds: one, or those of a list or map."""
     if isinstance(value, Message):
         yield pointer, value
-        return
-    entries = value.items() if field.message_type.GetOptions().map_entry else enumerate(value)  # type: ignore[attr-defined,arg-type]
-    for key, inner in entries:
-        if isinstance(inner, Message):
-            yield f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}", inner
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            if isinstance(inner, Message):
+                yield f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}", inner
+    elif isinstance(value, Sequence):
+        for index, inner in enumerate(value):
+            yield f"{pointer}/{index}", inner

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import grpc.aio
+from recoup.sample.v1 import service_pb2, service_pb2_grpc
 
 from kernel.execute import Executor, Unknown
 from kernel.rpc import Context, current_call, execute_items, fill
-from recoup.sample.v1 import service_pb2, service_pb2_grpc
 from tests.kernel.support import LEDGER
 
 
@@ -21,7 +21,7 @@ class SampleApi(service_pb2_grpc.SampleServiceServicer):
         self._executor = executor
 
     async def Execute(  # noqa: N802 - gRPC names methods.
-        self, request: service_pb2.ExecuteRequest, context: Context
+        self, request: service_pb2.ExecuteRequest, _context: Context
     ) -> service_pb2.ExecuteResponse:
         """Decide the commands, each for itself."""
         response = service_pb2.ExecuteResponse()
@@ -29,7 +29,7 @@ class SampleApi(service_pb2_grpc.SampleServiceServicer):
         return response
 
     async def GetBook(  # noqa: N802
-        self, request: service_pb2.GetBookRequest, context: Context
+        self, request: service_pb2.GetBookRequest, _context: Context
     ) -> service_pb2.GetBookResponse:
         """One book of the caller's tenant, after as long as the caller wants to wait."""
         await asyncio.sleep(request.after_milliseconds / 1000)
@@ -39,7 +39,7 @@ class SampleApi(service_pb2_grpc.SampleServiceServicer):
         return service_pb2.GetBookResponse(balance_minor=state.balance_minor, version=version)
 
     async def WatchBook(  # noqa: N802
-        self, request: service_pb2.WatchBookRequest, context: Context
+        self, request: service_pb2.WatchBookRequest, _context: Context
     ) -> AsyncIterator[service_pb2.WatchBookResponse]:
         """The version of a book, counted up."""
         _state, version = await self._executor.load(current_call().caller.tenant, LEDGER, request.book_id)

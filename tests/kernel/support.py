@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from recoup.sample.v1.sample_pb2 import OpenBook
+
 from kernel.clock import Clock
 from kernel.execute import Executor
 from kernel.memory import MemoryStore
 from kernel.project import Table
-from recoup.sample.v1.sample_pb2 import OpenBook
 from tests.kernel.sample import BOOK, project
 
 INPUT_KEY = b"the input key of tests, thirty-two or more bytes"

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from recoup.event.v1.answer_pb2 import Answer
+from recoup.sample.v1 import service_pb2, service_pb2_grpc
+from recoup.sample.v1.sample_pb2 import OpenBook, PostEntry
 
 from deploy.local.databases import Database
 from deploy.local.kafka import Broker
@@ -26,8 +29,6 @@ from deploy.local.topics import create_topics, delete_topics, read_topics
 from kernel.dial import CallFailed, Peer, Tokens
 from kernel.main import START_REFUSED, STOP_SECONDS_MAX
 from kernel.tenancy import Caller
-from recoup.sample.v1 import service_pb2, service_pb2_grpc
-from recoup.sample.v1.sample_pb2 import OpenBook, PostEntry
 
 ROOT = Path(__file__).parents[2]
 SECRET = "t" * 32
@@ -90,27 +91,28 @@ async def begun(verb: str, variables: Mapping[str, str]) -> asyncio.subprocess.P
 async def running(verb: str, variables: Mapping[str, str]) -> AsyncIterator[Running]:
     process = await begun(verb, variables)
     assert process.stderr is not None
-    read = None
+    rest = None
     try:
         async with asyncio.timeout(START_SECONDS_MAX):
             started = await _line(process.stderr, "started")
-        read = asyncio.create_task(process.stderr.read())
+        rest = asyncio.create_task(process.stderr.read())
         yield Running(process, started["grpc_port"], started["metrics_port"])
     finally:
         if process.returncode is None:
             process.kill()
         await process.wait()
-        if read is not None:
-            print((await read).decode())
+        if rest is not None:
+            sys.stdout.write((await rest).decode())
 
 
 async def _line(stream: asyncio.StreamReader, event: str) -> Mapping[str, Any]:
     async for line in stream:
-        print(line.decode(), end="")
+        sys.stdout.write(line.decode())
         found: Mapping[str, Any] = json.loads(line) if line.startswith(b"{") else {}
         if found.get("event") == event:
             return found
-    raise AssertionError(f"the process ended before it had {event}")
+    message = f"the process ended before it had {event}"
+    raise AssertionError(message)
 
 
 async def ended(verb: str, variables: Mapping[str, str]) -> tuple[int | None, str]:
@@ -128,7 +130,9 @@ class Books:
 
     async def open(self, book_id: str) -> None:
         """Open a book."""
-        await self._one(service_pb2.SampleCommand(given_id=f"open {book_id}", open_book=OpenBook(book_id=book_id, client="c")))
+        await self._one(
+            service_pb2.SampleCommand(given_id=f"open {book_id}", open_book=OpenBook(book_id=book_id, client="c"))
+        )
 
     async def post(self, book_id: str, given_id: str) -> bool:
         """Post 1; whether it stands for the first time."""
@@ -139,7 +143,7 @@ class Books:
         """The balance of a book."""
         return (await self.peer.ask(self.stub.GetBook, service_pb2.GetBookRequest(book_id=book_id), ANN)).balance_minor
 
-    async def _one(self, command: service_pb2.SampleCommand) -> Any:
+    async def _one(self, command: service_pb2.SampleCommand) -> Answer:
         request = service_pb2.ExecuteRequest(commands=[command])
         (result,) = (await self.peer.ask(self.stub.Execute, request, ANN, seconds=3)).results
         if not result.HasField("answer"):
@@ -190,7 +194,9 @@ async def test_one_process_answers_publishes_is_ready_and_ends_cleanly(
 
 def _unsent(database: Database) -> int:
     with psycopg.connect(database.reader_url) as connection:
-        row = connection.execute("SELECT sum(number - sent) FROM log.heads JOIN log.relays USING (partition)").fetchone()
+        row = connection.execute(
+            "SELECT sum(number - sent) FROM log.heads JOIN log.relays USING (partition)"
+        ).fetchone()
     assert row is not None
     return int(row[0])
 
@@ -251,6 +257,60 @@ async def test_sigterm_leaves_every_command_acknowledged_or_repeatable(
     assert not set(fresh) & acknowledged
     assert before == len(sent) - len(fresh)
     assert after == len(sent)
+
+
+async def test_a_long_call_does_not_hold_the_process(sample_database: Callable[..., Database], tmp_path: Path) -> None:
+    async with running("api", environment(sample_database(), tmp_path, NO_BROKER)) as it:
+        books = Books(it)
+        slow = service_pb2.GetBookRequest(book_id=book(1), after_milliseconds=60_000)
+        call = asyncio.create_task(books.peer.ask(books.stub.GetBook, slow, ANN, seconds=60))
+        await asyncio.sleep(0.5)
+        seconds = await it.stop()
+        with pytest.raises(CallFailed):
+            await call
+        await books.peer.close()
+    assert seconds < STOP_SECONDS_MAX
+
+
+async def test_it_ends_in_time_although_its_database_hangs(
+    sample_database: Callable[..., Database], tmp_path: Path
+) -> None:
+    database = sample_database()
+    variables = environment(database, tmp_path, NO_BROKER)
+    async with running("all", variables) as it:
+        books = Books(it)
+        await books.open(book(1))
+        with _frozen(database):
+            call = asyncio.create_task(books.post(book(1), "p"))
+            await asyncio.sleep(0.5)
+            began = time.monotonic()
+            it.process.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(it.process.wait(), STOP_SECONDS_MAX + 5)
+            seconds = time.monotonic() - began
+            with pytest.raises(CallFailed):
+                await call
+        await books.peer.close()
+    assert seconds < STOP_SECONDS_MAX
+    async with running("api", variables) as it:
+        books = Books(it)
+        await books.post(book(1), "p")
+        assert await books.balance(book(1)) == 1
+        await books.peer.close()
+
+
+@contextmanager
+def _frozen(database: Database) -> Iterator[None]:
+    """Every server process of the database stops in its tracks, as on a machine that hangs."""
+    with psycopg.connect(database.admin_url) as connection:
+        backends = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        pids = [pid for (pid,) in connection.execute(backends)]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 async def test_it_refuses_to_start_as_superuser_or_owner(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from uuid import UUID, uuid4
 
+from recoup.event.v1.answer_pb2 import Answer
+from recoup.sample.v1.sample_pb2 import OpenBook, PostEntry
+
 from deploy.local.databases import Database
 from kernel.clock import RealClock
 from kernel.execute import Executor, Request
 from kernel.store import PostgresStore
 from kernel.tenancy import Caller
-from recoup.event.v1.answer_pb2 import Answer
-from recoup.sample.v1.sample_pb2 import OpenBook, PostEntry
 from tests.kernel.sample import project
 from tests.kernel.support import INPUT_KEY, LEDGER
 
@@ -40,15 +41,17 @@ async def test_repetitions_in_a_row_are_all_answered_from_the_log(
     second = await PostgresStore.open(database.url, database.reader_url, RealClock())
     try:
         executor = Executor("sample", [LEDGER], second, RealClock(), project, INPUT_KEY)
-        repeated = [(await executor.execute_many([posted(book_id, number)]))[0] for number in range(5) for book_id in BOOKS]
+        repeated = [
+            (await executor.execute_many([posted(book_id, number)]))[0] for number in range(5) for book_id in BOOKS
+        ]
         (fresh,) = await executor.execute_many([posted(BOOKS[0], 99)])
     finally:
         await second.close()
-    assert all(answer.replayed for answer in repeated)
-    assert [answer.accepted for answer in repeated] == [_accepted(answer) for answer in answers]
-    assert (fresh.replayed, fresh.version) == (False, 7)
+    assert all(_answer(outcome).replayed for outcome in repeated)
+    assert [_answer(outcome).accepted for outcome in repeated] == [_answer(outcome).accepted for outcome in answers]
+    assert (_answer(fresh).replayed, _answer(fresh).version) == (False, 7)
 
 
-def _accepted(answer: Answer | Exception) -> object:
-    assert isinstance(answer, Answer)
-    return answer.accepted
+def _answer(outcome: Answer | Exception) -> Answer:
+    assert isinstance(outcome, Answer), outcome
+    return outcome

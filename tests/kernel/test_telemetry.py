@@ -22,7 +22,7 @@ structlog.contextvars.bind_contextvars(command="PostEntry", correlation="c-1", s
 
 def written(code: str, style: str = "json") -> str:
     """What a process writes to its log; a process, because logging is set up once in each."""
-    done = subprocess.run(  # noqa: S603 - our own code.
+    done = subprocess.run(
         [sys.executable, "-c", PREAMBLE.format(style=style) + code], capture_output=True, text=True, check=True
     )
     assert done.stdout == ""

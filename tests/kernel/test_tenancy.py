@@ -67,7 +67,7 @@ def test_a_remembered_token_expires_all_the_same(monkeypatch: pytest.MonkeyPatch
     token = sign(CALLER, SECRET, 60)
     assert verifier.verify(token) == CALLER
     later = time.time() + 61
-    monkeypatch.setattr(tenancy.time, "time", lambda: later)
+    monkeypatch.setattr(time, "time", lambda: later)
     with pytest.raises(Unauthenticated, match="expired"):
         verifier.verify(token)
 
@@ -77,7 +77,7 @@ def test_remembered_tokens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     verifier = Verifier(SECRET)
     for _ in range(3):
         verifier.verify(forged())
-    assert len(verifier._known) == 2  # noqa: SLF001 - the bound is not to be seen from outside.
+    assert len(verifier._known) == 2
 
 
 def test_a_short_secret_is_refused() -> None:
