@@ -20,10 +20,10 @@ import psycopg
 from psycopg import errors
 
 from kernel import sql
-from kernel.append import Committed, Conflicted, Decided, Place, Placed, Repeated, Result
+from kernel.append import Decided, Place, Placed, Repeated, Result
 from kernel.clock import Clock
 from kernel.execute import Busy, Overloaded, Unavailable
-from kernel.project import Tables
+from kernel.project import Statement, Tables
 
 BATCH_COMMANDS_MAX: Final = 512
 BATCH_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -201,24 +201,23 @@ class Writer:
         self, batch: Sequence[Decided], ids_of: Sequence[Decided], versions_of: Sequence[Decided]
     ) -> tuple[dict[int, Place], dict[tuple[UUID, UUID], Repeated], dict[tuple[UUID, str], int]]:
         """First round trip: the tenants, the locks, the clock under the locks, and what is to be judged."""
-        connection = self._connection
-        with connection.pipeline():
-            connection.execute("BEGIN")
-            tenants = sql.tenants_text(one.tenant for one in batch)
-            heads = connection.execute(sql.BEGIN_BATCH, [tenants, sorted({one.partition for one in batch})])
-            ids = connection.execute(sql.FIND_COMMANDS, sql.pairs(ids_of)) if ids_of else None
-            versions = connection.execute(sql.FIND_VERSIONS, sql.streams(versions_of)) if versions_of else None
+        tenants = sql.tenants_text(one.tenant for one in batch)
+        begin = Statement(sql.BEGIN_BATCH, [tenants, sorted({one.partition for one in batch})])
+        asked = [Statement("BEGIN", ()), begin]
+        if ids_of:
+            asked.append(Statement(sql.FIND_COMMANDS, sql.pairs(ids_of)))
+        if versions_of:
+            asked.append(Statement(sql.FIND_VERSIONS, sql.streams(versions_of)))
+        _began, heads, *answers = _pipelined(self._connection, asked)
         at = sql.places(self._log_id, heads, simulated=self._clock.simulated)
-        found = {} if versions is None else {(tenant, stream): version for tenant, stream, version in versions}
-        return at, {} if ids is None else sql.stored(ids), found
+        commands = sql.stored(answers.pop(0)) if ids_of else {}
+        versions = {(tenant, stream): version for tenant, stream, version in answers.pop(0)} if versions_of else {}
+        return at, commands, versions
 
     def _finish(self, placed: Sequence[Placed], at: dict[int, Place]) -> None:
         """Second round trip: everything that is written, and the commit."""
-        connection = self._connection
-        with connection.pipeline():
-            for statement in sql.insertions(placed, at, self._tables) if placed else ():
-                connection.execute(statement.sql, statement.parameters)
-            connection.execute("COMMIT")
+        written = sql.insertions(placed, at, self._tables) if placed else []
+        _pipelined(self._connection, [*written, Statement("COMMIT", ())])
 
     def _rollback(self) -> None:
         if not self._connection.closed:
@@ -236,6 +235,23 @@ class Writer:
             else:
                 return True
         return False
+
+
+def _pipelined(connection: psycopg.Connection[Any], asked: Sequence[Statement]) -> list[psycopg.Cursor[Any]]:
+    """Statements in one round trip. The first error is raised; those that follow from it only repeat it."""
+    cursors: list[psycopg.Cursor[Any]] = []
+    failure: psycopg.Error | None = None
+    try:
+        with connection.pipeline():
+            try:
+                cursors.extend(connection.execute(one.sql, one.parameters, binary=True) for one in asked)
+            except psycopg.Error as error:
+                failure = error
+    except psycopg.Error as error:
+        failure = failure or error
+    if failure is not None:
+        raise failure
+    return cursors
 
 
 def _resolve(answers: Sequence[tuple[asyncio.Future[Result], Result]]) -> None:
