@@ -47,6 +47,7 @@ class AuditServicer(grpc_service.AuditServiceServicer):
     def __init__(self, views: Views, owners: Owners) -> None:
         """`views` reads audit's store, `owners` asks the services that it hears."""
         self._views, self._owners = views, owners
+        self._instants: dict[tuple[str, int], datetime] = {}
 
     async def GetCase(self, request: messages.GetCaseRequest, _context: Context) -> messages.GetCaseResponse:  # noqa: N802 - the contract's name, here and below.
         """One case as of an instant, recorded and effective."""
@@ -56,7 +57,7 @@ class AuditServicer(grpc_service.AuditServiceServicer):
         book = _book(case, recorded, occurred)
         state = _visible(book, caller, account_id).state()
         heads = await self._heads(case.progress)
-        final = await self._is_final(caller, case, recorded, heads)
+        final = await self._is_final(caller, case, recorded)
         return messages.GetCaseResponse(
             account=state,
             canonical_json=canonical_json(state),
@@ -139,22 +140,9 @@ class AuditServicer(grpc_service.AuditServiceServicer):
 
     async def _heads(self, progress: Sequence[Progress]) -> Mapping[str, Mapping[int, OwnerPosition]]:
         """The owners' heads; those of an owner that is away are missing, and audit answers without it."""
-        found: dict[str, Mapping[int, OwnerPosition]] = {}
-        for source in {each.source for each in progress}:
-            try:
-                async with asyncio.timeout(PATIENCE_SECONDS):
-                    found[source] = await self._owners.heads(source)
-            except (Unavailable, TimeoutError):
-                found[source] = {}
-        return found
+        return {source: await self._owners.heads_lately(source) for source in {each.source for each in progress}}
 
-    async def _is_final(
-        self,
-        caller: Caller,
-        case: Case,
-        recorded_until: datetime | None,
-        heads: Mapping[str, Mapping[int, OwnerPosition]],
-    ) -> bool:
+    async def _is_final(self, caller: Caller, case: Case, recorded_until: datetime | None) -> bool:
         """Whether nothing can arrive any more that belongs into the answer.
 
         Within a partition no record is earlier than the one before it. So a later record that was heard proves it;
@@ -162,14 +150,31 @@ class AuditServicer(grpc_service.AuditServiceServicer):
         """
         (mine,) = [each for each in case.progress if _holds(each, case)]
         if recorded_until is None:
-            head = heads[mine.source].get(mine.partition)
-            return head is not None and head.last <= mine.head.number
-        last = await self._views.last_instant(caller, mine)
-        if last is not None and last > recorded_until:
+            return await self._is_level(mine)
+        if await self._heard_after(caller, mine, recorded_until):
             return True
         account_id = case.entries[0].stream.partition("-")[2]
         number = await self._owners.final_number(caller, account_id, recorded_until, mine.partition)
         return number is not None and number <= mine.head.number
+
+    async def _is_level(self, mine: Progress) -> bool:
+        """Whether the owner has nothing more at this moment."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                head = (await self._owners.heads(mine.source)).get(mine.partition)
+        except (Unavailable, TimeoutError):
+            return False
+        return head is not None and head.last <= mine.head.number
+
+    async def _heard_after(self, caller: Caller, mine: Progress, instant: datetime) -> bool:
+        """Whether a record of the partition was heard that is later; what was once heard stays heard."""
+        at = (mine.source, mine.partition)
+        known = self._instants.get(at)
+        if known is None or known <= instant:
+            known = await self._views.last_instant(caller, mine)
+            if known is not None:
+                self._instants[at] = known
+        return known is not None and known > instant
 
 
 def _holds(progress: Progress, case: Case) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
@@ -21,6 +23,8 @@ from recoup.accounts.v1.state_pb2 import AccountState
 ACCOUNT_SECONDS_MAX: Final = 2.0
 PATIENCE_SECONDS: Final = 1.0
 """How long an answer that can do without its owner waits for it."""
+LATELY_SECONDS: Final = 1.0
+"""How old the owners' heads may be that an answer only mentions."""
 _AWAY: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED)
 
 
@@ -34,6 +38,7 @@ class Owners:
             raise StartRefused(message)
         caller = service_caller("audit", LOG_SCOPE)
         self._logs = {name: LogClient(peer, caller) for name, peer in peers.items()}
+        self._lately: dict[str, tuple[float, Mapping[int, Position]]] = {}
         self._accounts = peers["accounts"]
         self._stub = AccountsServiceStub(self._accounts.channel)
 
@@ -46,6 +51,19 @@ class Owners:
             return await self._logs[source].read_heads()
         except CallFailed as failed:
             raise _unavailable(failed, source) from failed
+
+    async def heads_lately(self, source: str) -> Mapping[int, Position]:
+        """The same, or what was said within the last LATELY_SECONDS; empty when the source does not answer soon."""
+        asked_at, heads = self._lately.get(source, (-LATELY_SECONDS, {}))
+        if time.monotonic() - asked_at < LATELY_SECONDS:
+            return heads
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                heads = await self.heads(source)
+        except (Unavailable, TimeoutError):
+            heads = {}
+        self._lately[source] = (time.monotonic(), heads)
+        return heads
 
     async def account(self, caller: Caller, account_id: str, version: int | None) -> AccountState | None:
         """The owner's state at a version, the newest for None; None where the owner knows no such account."""
