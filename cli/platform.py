@@ -26,7 +26,9 @@ POLL_SECONDS: Final = 0.1
 
 Home = Annotated[
     Path,
-    typer.Option("--home", envvar=HOME_VARIABLE, help="The folder of the platform's data, logs and pid files."),
+    typer.Option(
+        "--home", envvar=HOME_VARIABLE, resolve_path=True, help="The folder of the platform's data, logs and pid files."
+    ),
 ]
 
 
