@@ -185,7 +185,7 @@ def _registration(client: Client, policy: words_pb2.AllocationPolicy) -> command
             contingency_rate_basis_points=2_500,
             allocation_policy=policy,
             free_demand_days=0,
-            currencies=["USD"],
+            currencies=client.currencies,
         ),
     )
 

@@ -97,14 +97,13 @@ def audit_equals_accounts(cases: Sequence[audit_pb2.CompareCaseResponse], expect
     return Check("audit's rebuilt state equals accounts'", not wrong and len(cases) == expected > 0, _with(said, wrong))
 
 
-def rebuilds_agree(what: str, rebuilds: Sequence[bytes], rows: int) -> Check:
-    """Every rebuild gave the same bytes."""
-    digests = [hashlib.sha256(rebuild).hexdigest()[:16] for rebuild in rebuilds]
-    sizes = ", ".join(
-        f"{len(rebuild):,} bytes sha256 {digest}" for rebuild, digest in zip(rebuilds, digests, strict=True)
-    )
-    ok = len(rebuilds) > 1 and len(set(rebuilds)) == 1 and rows > 0
-    return Check("two rebuilds agree byte for byte", ok, f"{rows:,} {what}: {sizes}")
+def rebuilds_agree(states: int, grown: bytes, rebuilt: Sequence[bytes]) -> Check:
+    """Read tables and states are the same bytes after every rebuild, and the same as they had grown."""
+    digests = [hashlib.sha256(each).hexdigest()[:16] for each in (grown, *rebuilt)]
+    said = ", ".join(f"rebuild {number} {digest}" for number, digest in enumerate(digests[1:], start=1))
+    detail = f"read tables and {states:,} states, {len(grown):,} bytes: as grown {digests[0]}, {said} (SHA-256)"
+    ok = len(rebuilt) > 1 and len(set(digests)) == 1 and states > 0
+    return Check("two rebuilds agree byte for byte", ok, detail)
 
 
 def chains_verify(verified: audit_pb2.VerifyLogResponse, expected_records: int) -> Check:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -21,7 +22,11 @@ CLIENT_COLUMN: Final = "client_id"
 CREDITOR_COLUMN: Final = "creditors.current_creditor_legal_name"
 PORTFOLIO_COLUMN: Final = "portfolio_id"
 REFERENCE_COLUMN: Final = "client_reference"
+CURRENCY_COLUMN: Final = "balance.currency"
 _MARK: Final = "\ufeff"
+_TEXT: Final = re.compile(r"[!-~](?:[ -~]{0,62}[!-~])?")
+_CURRENCY: Final = re.compile(r"[A-Z]{3}")
+"""What a client can be registered with; rows that say anything else are sent too, and refused by the API."""
 
 
 def is_placement_csv(first_line: str) -> bool:
@@ -55,8 +60,8 @@ def read(content: bytes, source: str) -> Portfolio:
         raise UnreadableFile(message)
     by_client: dict[str, list[tuple[int, Sequence[str]]]] = {}
     for line, row, client in owned:
-        by_client.setdefault(client or known, []).append((line, row))
-    batches = [_batch(name, header, some) for name, some in by_client.items()]
+        by_client.setdefault(client_id_of(client or known), []).append((line, row))
+    batches = [_batch(client_id, header, some) for client_id, some in by_client.items()]
     return Portfolio(source, len(owned), batches)
 
 
@@ -104,17 +109,19 @@ def _cell(header: Sequence[str], row: Sequence[str], column: str) -> str | None:
     return row[position] if len(row) == len(header) else None
 
 
-def _batch(name: str, header: Sequence[str], some: Sequence[tuple[int, Sequence[str]]]) -> Batch:
+def _batch(client_id: str, header: Sequence[str], some: Sequence[tuple[int, Sequence[str]]]) -> Batch:
     own = header.index(CLIENT_COLUMN) if CLIENT_COLUMN in header else len(header)
     made = io.StringIO(newline="")
     writer = csv.writer(made, lineterminator="\r\n")
     writer.writerow([*header[:own], *header[own + 1 :]])
     writer.writerows([*row[:own], *row[own + 1 :]] for _, row in some)
-    names = {_cell(header, row, CREDITOR_COLUMN): None for _, row in some} | {name: None}
-    portfolios = {_cell(header, row, PORTFOLIO_COLUMN): None for _, row in some}
-    client = Client(
-        client_id_of(name),
-        next(legal_name for legal_name in names if legal_name),
-        tuple(portfolio for portfolio in portfolios if portfolio),
+    names, portfolios, currencies = (
+        tuple(dict.fromkeys(cell for _, row in some if form.fullmatch(cell := _cell(header, row, column) or "")))
+        for column, form in (
+            (CREDITOR_COLUMN, _TEXT),
+            (PORTFOLIO_COLUMN, _TEXT),
+            (CURRENCY_COLUMN, _CURRENCY),
+        )
     )
+    client = Client(client_id, (*names, client_id)[0], portfolios, currencies or ("USD",))
     return Batch(client, CSV, made.getvalue().encode(), [line for line, _ in some])

@@ -28,6 +28,7 @@ class Client:
     client_id: str
     legal_name: str
     portfolios: tuple[str, ...] = (PORTFOLIO_ID,)
+    currencies: tuple[str, ...] = ("USD",)
 
 
 @dataclass(frozen=True, slots=True)

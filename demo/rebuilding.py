@@ -1,11 +1,9 @@
-"""Rebuilds what accounts shows its readers, twice, from its log, and takes it down byte for byte each time."""
+"""Rebuilds what accounts shows its readers from its log, and takes it down byte for byte."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import psycopg
@@ -31,29 +29,11 @@ class RebuildFailed(Exception):  # noqa: N818 - named for what happened.
     """The rebuild ended with an error; the text is what it said."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rebuilds:
-    """What stood in the read tables as they had grown, and after each rebuild; `rows` counts the rows of one."""
-
-    dumps: Sequence[bytes]
-    rows: int
-
-
-def rebuild_twice(platform: Platform) -> Rebuilds:
-    """Nobody may send commands meanwhile."""
-    database = platform.surroundings.databases["accounts"]
-    dumps = [_dump(database)]
-    for _ in range(2):
-        _rebuild(platform)
-        dumps.append(_dump(database))
-    return Rebuilds(dumps, dumps[0].count(b"\n"))
-
-
-def _rebuild(platform: Platform) -> None:
+def rebuild(platform: Platform) -> None:
+    """Build the read tables anew, by the service's own command. Nobody may send commands meanwhile."""
     (program,) = [program for program in PROGRAMS if program.service == "accounts"]
     environment = environment_of(program, platform.surroundings)
-    database = platform.surroundings.databases["accounts"]
-    environment["RECOUP_MIGRATOR_URL"] = database.migrator_url
+    environment["RECOUP_MIGRATOR_URL"] = platform.surroundings.databases["accounts"].migrator_url
     command = [sys.executable, "-P", "-m", "services.accounts", "rebuild"]
     ended = subprocess.run(  # noqa: S603 - the command is ours.
         command, env=environment, capture_output=True, text=True, timeout=SECONDS_MAX, check=False
@@ -63,7 +43,7 @@ def _rebuild(platform: Platform) -> None:
         raise RebuildFailed(message)
 
 
-def _dump(database: Database) -> bytes:
+def taken_down(database: Database) -> bytes:
     """Every row of every read table, sorted by its key, as PostgreSQL writes it out."""
     dumped = bytearray()
     with psycopg.connect(database.admin_url) as connection, connection.cursor() as cursor:

@@ -79,6 +79,7 @@ def _introduce(portfolio: Portfolio, console: Console) -> None:
     console.print(
         f"[bold]{escape(portfolio.source)}[/]: {portfolio.lines:,} lines, {rows:,} to be placed", soft_wrap=True
     )
+    console.print("people are invented, and what happens after the placement is simulated, all by one seed")
     if portfolio.shift_days is not None:
         console.print(f"every date of the file moves forward by {portfolio.shift_days:,} days")
     _list(console, "with a warning", sorted(portfolio.warnings, key=_line))

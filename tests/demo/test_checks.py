@@ -81,9 +81,11 @@ def test_a_finding_of_audit_fails_though_the_states_are_equal() -> None:
 
 
 def test_rebuilds_of_other_bytes_fail() -> None:
-    assert checks.rebuilds_agree("rows", [b"a", b"a"], 1).ok
-    assert not checks.rebuilds_agree("rows", [b"a", b"b"], 1).ok
-    assert not checks.rebuilds_agree("rows", [b"a"], 1).ok
+    assert checks.rebuilds_agree(1, b"a", [b"a", b"a"]).ok
+    assert not checks.rebuilds_agree(1, b"a", [b"a", b"b"]).ok
+    assert not checks.rebuilds_agree(1, b"a", [b"b", b"b"]).ok
+    assert not checks.rebuilds_agree(1, b"a", [b"a"]).ok
+    assert not checks.rebuilds_agree(0, b"", [b"", b""]).ok
 
 
 def test_a_breach_or_a_missing_record_fails() -> None:

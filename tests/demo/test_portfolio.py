@@ -147,3 +147,18 @@ def test_csv_starts_with_its_columns() -> None:
     assert csv_file.is_placement_csv("client_id,client_reference,portfolio_id")
     assert csv_file.is_placement_csv('"client_reference","portfolio_id"')
     assert not csv_file.is_placement_csv("reference;portfolio")
+
+
+def test_a_client_is_registered_for_what_its_rows_say_and_can_be_said(tmp_path: Path, generated: bytes) -> None:
+    rows = list(csv.reader(io.StringIO(generated.decode(), newline="")))
+    header, first = rows[0], rows[1]
+    odd = {"client_id": first[0].upper(), "balance.currency": "EUR", "portfolio_id": "other"}
+    wrong = {"balance.currency": "dollars", "portfolio_id": "\u202e"}
+    made = io.StringIO(newline="")
+    csv.writer(made).writerows(
+        [header, first, *([given.get(n, c) for n, c in zip(header, first, strict=True)] for given in (odd, wrong))]
+    )
+    (batch,) = load(tmp_path, made.getvalue().encode()).batches
+    assert (batch.client.client_id, len(batch.lines)) == (first[0], 3)
+    assert batch.client.currencies == ("USD", "EUR")
+    assert batch.client.portfolios == ("demo", "other")
