@@ -8,13 +8,13 @@ from uuid import uuid4
 
 import grpc
 import pytest
-
-from kernel.status import faults_of, reason_of
 from recoup.accounts.v1 import commands_pb2 as commands
 from recoup.accounts.v1 import service_pb2 as messages
 from recoup.accounts.v1 import words_pb2 as words
 from recoup.accounts.v1.placement_pb2 import PartyName
 from recoup.accounts.v1.terms_pb2 import Bankruptcy, DebtorFlags, PlacedDocument
+
+from kernel.status import faults_of, reason_of
 from tests.accounts.examples import party, placement
 from tests.accounts.world import EVERYTHING, NORTH, SOUTH, World, agency, client, metadata
 

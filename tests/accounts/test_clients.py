@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-
-from kernel.testing import Scenario
 from recoup.accounts.v1 import commands_pb2 as commands
 from recoup.accounts.v1 import events_pb2 as events
 from recoup.accounts.v1 import words_pb2 as words
 from recoup.accounts.v1.commands_pb2 import Contract
+
+from kernel.testing import Scenario
 from services.accounts.domain import client as rules
 from services.accounts.domain.client import CLIENT, Client
 from services.accounts.domain.refusals import InvalidFields

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from kernel.testing import Scenario
 from recoup.accounts.v1 import commands_pb2 as commands
 from recoup.accounts.v1 import events_pb2 as events
 from recoup.accounts.v1 import words_pb2 as words
+
+from kernel.testing import Scenario
 from services.accounts.domain import person as rules
 from services.accounts.domain.holds import DisputeHoldsItself, ExpiryForbidden, HoldIdTaken, HoldUnknown
 from services.accounts.domain.person import PERSON, Person

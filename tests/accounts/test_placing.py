@@ -47,6 +47,19 @@ NOTHING: Scenario[Account] = Scenario(ACCOUNT)
 Change = Callable[[AccountTerms], Any]
 
 
+def assign(message: Any, **values: object) -> object:
+    """Set fields, as an expression."""
+    for name, value in values.items():
+        setattr(message, name, value)
+    return message
+
+
+def append(values: Any, value: object) -> object:
+    """Append, as an expression."""
+    values.append(value)
+    return values
+
+
 def changed(change: Change) -> AccountTerms:
     made = terms()
     change(made)
@@ -146,19 +159,19 @@ def test_the_same_party_twice_is_refused() -> None:
 
 
 FAULTS: dict[str, tuple[Change, str]] = {
-    "a placement ahead": (lambda t: setattr(t, "placement_date", "2026-03-03"), "/terms/placement_date"),
-    "a placement on no date": (lambda t: setattr(t, "placement_date", "2026-02-30"), "/terms/placement_date"),
-    "a recall on no date": (lambda t: setattr(t, "expected_recall_date", "soon"), "/terms/expected_recall_date"),
-    "a long reference": (lambda t: setattr(t, "client_reference", "4" * 65), "/terms/client_reference"),
-    "a joiner in a reference": (lambda t: setattr(t, "client_reference", "47\u200d11"), "/terms/client_reference"),
-    "an override in a reference": (lambda t: setattr(t, "batch_reference", "b\u202e1"), "/terms/batch_reference"),
-    "a zeroth placement": (lambda t: setattr(t, "placement_sequence", 0), "/terms/placement_sequence"),
+    "a placement ahead": (lambda t: assign(t, placement_date="2026-03-03"), "/terms/placement_date"),
+    "a placement on no date": (lambda t: assign(t, placement_date="2026-02-30"), "/terms/placement_date"),
+    "a recall on no date": (lambda t: assign(t, expected_recall_date="soon"), "/terms/expected_recall_date"),
+    "a long reference": (lambda t: assign(t, client_reference="4" * 65), "/terms/client_reference"),
+    "a joiner in a reference": (lambda t: assign(t, client_reference="47\u200d11"), "/terms/client_reference"),
+    "an override in a reference": (lambda t: assign(t, batch_reference="b\u202e1"), "/terms/batch_reference"),
+    "a zeroth placement": (lambda t: assign(t, placement_sequence=0), "/terms/placement_sequence"),
     "a rate above all": (
-        lambda t: setattr(t, "contingency_rate_basis_points", 10001),
+        lambda t: assign(t, contingency_rate_basis_points=10001),
         "/terms/contingency_rate_basis_points",
     ),
-    "a rate below zero": (lambda t: setattr(t, "suit_fee_rate_basis_points", -1), "/terms/suit_fee_rate_basis_points"),
-    "a currency of no form": (lambda t: setattr(t, "currency", "usd"), "/terms/currency"),
+    "a rate below zero": (lambda t: assign(t, suit_fee_rate_basis_points=-1), "/terms/suit_fee_rate_basis_points"),
+    "a currency of no form": (lambda t: assign(t, currency="usd"), "/terms/currency"),
     "merchant and affinity": (
         lambda t: t.creditors.MergeFrom(type(t.creditors)(merchant_name="Shop", affinity_brand="Club")),
         "/terms/creditors/affinity_brand",
@@ -167,23 +180,23 @@ FAULTS: dict[str, tuple[Change, str]] = {
         lambda t: t.metadata.update({str(n): "x" for n in range(51)}),
         "/terms/metadata",
     ),
-    "text without end": (lambda t: setattr(t.debt, "description", "x" * 501), "/terms/debt/description"),
-    "an opening ahead": (lambda t: setattr(t.debt, "account_open_date", "2026-03-03"), "/terms/debt/account_open_date"),
-    "a default on no date": (lambda t: setattr(t.debt, "default_date", "2025-13-01"), "/terms/debt/default_date"),
-    "a due date on no date": (lambda t: setattr(t.debt, "due_date_original", "1"), "/terms/debt/due_date_original"),
+    "text without end": (lambda t: assign(t.debt, description="x" * 501), "/terms/debt/description"),
+    "an opening ahead": (lambda t: assign(t.debt, account_open_date="2026-03-03"), "/terms/debt/account_open_date"),
+    "a default on no date": (lambda t: assign(t.debt, default_date="2025-13-01"), "/terms/debt/default_date"),
+    "a due date on no date": (lambda t: assign(t.debt, due_date_original="1"), "/terms/debt/due_date_original"),
     "a charge-off below zero": (
-        lambda t: setattr(t.debt, "charge_off_balance_minor", -1),
+        lambda t: assign(t.debt, charge_off_balance_minor=-1),
         "/terms/debt/charge_off_balance_minor",
     ),
-    "cycles below zero": (lambda t: setattr(t.debt, "cycles_delinquent", -1), "/terms/debt/cycles_delinquent"),
+    "cycles below zero": (lambda t: assign(t.debt, cycles_delinquent=-1), "/terms/debt/cycles_delinquent"),
     "a payment after placement": (
-        lambda t: (setattr(t, "placement_date", "2026-02-01"), setattr(t.debt, "last_payment_date", "2026-02-02")),
+        lambda t: (assign(t, placement_date="2026-02-01"), assign(t.debt, last_payment_date="2026-02-02")),
         "/terms/debt/last_payment_date",
     ),
     "delinquency after charge-off": (
         lambda t: (
-            setattr(t.debt, "charge_off_date", "2025-01-01"),
-            setattr(t.debt, "date_of_first_delinquency", "2025-01-02"),
+            assign(t.debt, charge_off_date="2025-01-01"),
+            assign(t.debt, date_of_first_delinquency="2025-01-02"),
         ),
         "/terms/debt/date_of_first_delinquency",
     ),
@@ -201,36 +214,36 @@ FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "a bucket below zero": (
         lambda t: (
-            t.balance.buckets.CopyFrom(Buckets(principal_minor=12001, fees_minor=-1)),
-            setattr(t.balance, "total_minor", 12000),
+            assign(t.balance.buckets, principal_minor=12001, fees_minor=-1),
+            assign(t.balance, total_minor=12000),
         ),
         "/terms/balance/buckets/fees_minor",
     ),
-    "a sum that does not add up": (lambda t: setattr(t.balance, "total_minor", 12001), "/terms/balance/total_minor"),
+    "a sum that does not add up": (lambda t: assign(t.balance, total_minor=12001), "/terms/balance/total_minor"),
     "other items that do not add up": (
         lambda t: t.balance.other.append(OtherAmount(label="late", amount_minor=5)),
         "/terms/balance/buckets/other_minor",
     ),
     "an itemization ahead": (
         lambda t: (
-            setattr(t.itemization, "itemization_date", "2026-03-03"),
-            setattr(t.debt, "last_statement_date", ""),
+            assign(t.itemization, itemization_date="2026-03-03"),
+            assign(t.debt, last_statement_date=""),
         ),
         "/terms/itemization/itemization_date",
     ),
     "an itemization on another date than that of its type": (
-        lambda t: setattr(t.itemization, "itemization_date", "2025-12-30"),
+        lambda t: assign(t.itemization, itemization_date="2025-12-30"),
         "/terms/itemization/itemization_date",
     ),
     "interest since below zero": (
         lambda t: (
-            setattr(t.itemization, "interest_since_minor", -1000),
-            setattr(t.itemization, "fees_since_minor", 2000),
+            assign(t.itemization, interest_since_minor=-1000),
+            assign(t.itemization, fees_since_minor=2000),
         ),
         "/terms/itemization/interest_since_minor",
     ),
     "an itemization that does not add up": (
-        lambda t: setattr(t.itemization, "payments_since_minor", 1),
+        lambda t: assign(t.itemization, payments_since_minor=1),
         "/terms/itemization/current_amount_minor",
     ),
     "a payment in the past that does not add up": (
@@ -295,59 +308,60 @@ SHORTCOMINGS: dict[str, tuple[Change, str]] = {
     "a limitation": (lambda t: t.debt.ClearField("accrual_date"), "/terms/debt/accrual_date"),
     "the kind of contract": (lambda t: t.debt.ClearField("contract_kind"), "/terms/debt/contract_kind"),
     "the balance at charge-off": (
-        lambda t: setattr(t.debt, "charge_off_date", "2025-01-01"),
+        lambda t: assign(t.debt, charge_off_date="2025-01-01"),
         "/terms/debt/charge_off_balance_minor",
     ),
-    "the charge-off": (lambda t: setattr(t.debt, "charge_off_balance_minor", 5), "/terms/debt/charge_off_date"),
-    "the court": (lambda t: setattr(t.debt, "judgment_date", "2025-01-01"), "/terms/debt/court"),
-    "the case number": (lambda t: setattr(t.debt, "court", "a court"), "/terms/debt/case_number"),
-    "collateral": (lambda t: setattr(t.debt, "debt_type", words.DEBT_TYPE_SECURED), "/terms/debt/collateral"),
+    "the charge-off": (lambda t: assign(t.debt, charge_off_balance_minor=5), "/terms/debt/charge_off_date"),
+    "the court": (lambda t: assign(t.debt, judgment_date="2025-01-01"), "/terms/debt/court"),
+    "the case number": (lambda t: assign(t.debt, court="a court"), "/terms/debt/case_number"),
+    "collateral": (lambda t: assign(t.debt, debt_type=words.DEBT_TYPE_SECURED), "/terms/debt/collateral"),
     "the servicer's number": (
-        lambda t: setattr(t.debt, "product_type", words.PRODUCT_TYPE_STUDENT_LOAN),
+        lambda t: assign(t.debt, product_type=words.PRODUCT_TYPE_STUDENT_LOAN),
         "/terms/debt/servicer_account_number",
     ),
     "the date of service": (
-        lambda t: setattr(t.debt, "product_type", words.PRODUCT_TYPE_MEDICAL),
+        lambda t: assign(t.debt, product_type=words.PRODUCT_TYPE_MEDICAL),
         "/terms/debt/service_date",
     ),
     "the terms of interest": (
-        lambda t: (setattr(t.itemization, "interest_since_minor", 1), setattr(t.itemization, "fees_since_minor", 999)),
+        lambda t: (assign(t.itemization, interest_since_minor=1), assign(t.itemization, fees_since_minor=999)),
         "/terms/debt/interest_terms",
     ),
     "the first delinquency of a reported debt": (
-        lambda t: setattr(t.history, "negative_notice_sent", True),
+        lambda t: assign(t.history, negative_notice_sent=True),
         "/terms/debt/date_of_first_delinquency",
     ),
     "the classification of a reported debt": (
-        lambda t: setattr(t.history, "negative_notice_sent", True),
+        lambda t: assign(t.history, negative_notice_sent=True),
         "/terms/creditors/creditor_classification",
     ),
     "the chain of title": (
-        lambda t: setattr(t.creditors, "original_creditor_name", "Other Bank"),
+        lambda t: assign(t.creditors, original_creditor_name="Other Bank"),
         "/terms/creditors/chain_of_title",
     ),
     "the charge-off of a purchased debt": (
-        lambda t: setattr(t.creditors, "original_creditor_name", "Other Bank"),
+        lambda t: assign(t.creditors, original_creditor_name="Other Bank"),
         "/terms/debt/charge_off_date",
     ),
     "a document of a purchased debt": (
-        lambda t: setattr(t.creditors, "original_creditor_name", "Other Bank"),
+        lambda t: assign(t.creditors, original_creditor_name="Other Bank"),
         "/terms/documents",
     ),
     "a link of the chain": (
         lambda t: (
-            setattr(t.creditors, "original_creditor_name", "Other Bank"),
-            t.creditors.chain_of_title.append(
-                TitleTransfer(from_owner="Nobody", to_owner="First Bank", date="2025-01-01")
+            assign(t.creditors, original_creditor_name="Other Bank"),
+            append(
+                t.creditors.chain_of_title, TitleTransfer(from_owner="Nobody", to_owner="First Bank", date="2025-01-01")
             ),
         ),
         "/terms/creditors/chain_of_title/0/from_owner",
     ),
     "the end of the chain": (
         lambda t: (
-            setattr(t.creditors, "original_creditor_name", "Other Bank"),
-            t.creditors.chain_of_title.append(
-                TitleTransfer(from_owner="other  bank", to_owner="Nobody", date="2025-01-01")
+            assign(t.creditors, original_creditor_name="Other Bank"),
+            append(
+                t.creditors.chain_of_title,
+                TitleTransfer(from_owner="other  bank", to_owner="Nobody", date="2025-01-01"),
             ),
         ),
         "/terms/creditors/chain_of_title/0/to_owner",

@@ -9,12 +9,12 @@ from uuid import UUID
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from kernel.decider import Decider, Heard, Refused
-from kernel.testing import NOW
 from recoup.accounts.v1 import commands_pb2 as commands
 from recoup.accounts.v1 import words_pb2 as words
 from recoup.accounts.v1.terms_pb2 import Bankruptcy, Debtor
+
+from kernel.decider import Decider, Heard, Refused
+from kernel.testing import NOW
 from services.accounts.domain.account import ACCOUNT
 from services.accounts.domain.holds import holds_in_force
 from services.accounts.domain.person import PERSON
@@ -47,12 +47,12 @@ class Agency:
         return [(hold.hold_id, hold.reason) for hold in holds_in_force(state, NOW)]
 
     def _rest(self) -> None:
-        for _ in range(STEPS_MAX):
-            if not self.heard:
-                return
+        steps = 0
+        while self.heard:
             for command in react(_heard(self.heard.popleft())):
                 self._decide(command)
-        raise AssertionError("the reactions do not come to rest")
+            steps += 1
+            assert steps < STEPS_MAX, "the reactions do not come to rest"
 
     def _decide(self, command: Any) -> None:
         decider: Decider[Any] = ACCOUNT if type(command) in ACCOUNT.commands else PERSON
@@ -180,8 +180,8 @@ def test_whatever_is_placed_held_and_released_comes_to_rest_with_every_account_o
         if isinstance(move, commands.PlaceAccount) or f"account-{move.account_id}" in agency.states:
             agency.give(move)
     for person_id in (ANN, BOB):
-        person = agency.states.get(f"person-{person_id}")
-        for account_id in person.accounts if person else ():
+        person = agency.states.get(f"person-{person_id}", PERSON.initial)
+        for account_id in person.accounts:
             state = agency.states[f"account-{account_id}"]
             ours = [held.hold_id for held in holds_in_force(state, NOW) if held.person_id == person_id]
             assert sorted(ours) == sorted(held.hold_id for held in person.standing_holds())

@@ -12,12 +12,12 @@ from uuid import uuid4
 import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-
-from kernel.canonical import canonical_json
 from recoup.accounts.v1 import commands_pb2 as commands
 from recoup.accounts.v1 import service_pb2 as messages
 from recoup.accounts.v1 import state_pb2 as states
 from recoup.accounts.v1 import words_pb2 as words
+
+from kernel.canonical import canonical_json
 from tests.accounts.examples import party, placement
 from tests.accounts.test_api import _close, _hold, payment
 from tests.accounts.test_vault import link
@@ -39,7 +39,8 @@ def now() -> Timestamp:
 
 async def account(world: World, account_id: str, **more: Any) -> states.AccountState:
     asked = messages.GetAccountRequest(account_id=account_id, **more)
-    return (await world.stub.GetAccount(asked, metadata=metadata(client()))).account
+    response: messages.GetAccountResponse = await world.stub.GetAccount(asked, metadata=metadata(client()))
+    return response.account
 
 
 async def code_of(call: Any) -> grpc.StatusCode:
@@ -214,7 +215,7 @@ WRONG: list[tuple[str, Any]] = [
     ("ListAccounts", messages.ListAccountsRequest(cursor="x" * 3000)),
     ("ListAccounts", messages.ListAccountsRequest(cursor=_cursor(1, "x"))),
     ("ListAccounts", messages.ListAccountsRequest(cursor=_cursor(10**30, str(uuid4())))),
-    ("ListAccounts", messages.ListAccountsRequest(phase=9)),
+    ("ListAccounts", messages.ListAccountsRequest.FromString(bytes([0x18, 9]))),
     ("ListClientFacts", messages.ListClientFactsRequest(limit=-1)),
     ("ListClientFacts", messages.ListClientFactsRequest(cursor=_cursor(str(uuid4()), *[0] * 8))),
     ("ListClientFacts", messages.ListClientFactsRequest(cursor=_cursor("{}", *[0] * 8))),

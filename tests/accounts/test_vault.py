@@ -10,10 +10,6 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from faker import Faker
-
-from kernel.execute import Request
-from kernel.record import record_hash
-from kernel.store import PostgresStore
 from recoup.accounts.v1 import commands_pb2 as commands
 from recoup.accounts.v1 import events_pb2 as events
 from recoup.accounts.v1 import service_pb2 as messages
@@ -28,6 +24,10 @@ from recoup.accounts.v1.placement_pb2 import (
     Telephone,
 )
 from recoup.accounts.v1.terms_pb2 import Collateral, Debt, Debtor
+
+from kernel.execute import Request
+from kernel.record import record_hash
+from kernel.store import PostgresStore
 from services.accounts.vault import Unverified, Vault
 from tests.accounts.examples import party, placement
 from tests.accounts.world import NORTH, SOUTH, World, agency, client, metadata

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import grpc.aio
@@ -29,7 +30,11 @@ from tests.accounts.examples import CONTRACT
 SECRET = "t" * 40
 EVERYTHING = frozenset({*SCOPES.values(), "accounts:read", "persons:read"})
 NORTH, SOUTH = UUID(int=0xA), UUID(int=0xB)
-FIELDS = {field.message_type.full_name: field.name for field in messages.AccountsCommand.DESCRIPTOR.fields[3:]}
+FIELDS = {
+    field.message_type.full_name: field.name
+    for field in messages.AccountsCommand.DESCRIPTOR.fields[3:]
+    if field.message_type is not None
+}
 
 
 def agency(tenant: UUID = NORTH, actor: str = "clerk") -> Caller:
@@ -47,7 +52,7 @@ class World:
     """A running service, and how to ask it."""
 
     context: Context
-    stub: AccountsServiceStub
+    stub: Any
     ids: count[int]
 
     async def execute(
@@ -103,6 +108,9 @@ def settings_of(database: Database, data: Path) -> Settings:
 @asynccontextmanager
 async def world_of(database: Database, data: Path) -> AsyncIterator[World]:
     """The service's api on a database."""
-    async with opened(SERVICE, settings_of(database, data)) as context, serving(context, "api") as running:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{running.grpc_port}") as channel:
-            yield World(context, AccountsServiceStub(channel), count(1))
+    async with (
+        opened(SERVICE, settings_of(database, data)) as context,
+        serving(context, "api") as running,
+        grpc.aio.insecure_channel(f"127.0.0.1:{running.grpc_port}") as channel,
+    ):
+        yield World(context, AccountsServiceStub(channel), count(1))
