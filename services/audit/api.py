@@ -13,7 +13,6 @@ from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import grpc.aio
-from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from kernel.canonical import canonical_json
@@ -22,12 +21,11 @@ from kernel.execute import Incomplete, Unavailable, Unknown
 from kernel.judge import Position as OwnerPosition
 from kernel.rpc import current_call
 from kernel.tenancy import Caller, Forbidden
-from recoup.accounts.v1.state_pb2 import AccountState
 from recoup.audit.v1 import service_pb2 as messages
 from recoup.audit.v1 import service_pb2_grpc as grpc_service
-from services.audit.domain.account import FactBytes, fold_account
+from services.audit.comparison import compared_all, compared_case, may_see
+from services.audit.domain.account import fold_account
 from services.audit.domain.book import AccountBook
-from services.audit.domain.compare import differences
 from services.audit.domain.entry import known_at
 from services.audit.domain.story import tell
 from services.audit.owner import PATIENCE_SECONDS, Owners
@@ -36,7 +34,6 @@ from services.audit.views import SOURCE_OF_ACCOUNTS, Case, Progress, Views
 
 SCOPE: Final = "audit:read"
 """What a credential must carry to ask audit anything."""
-COMPARISONS_AT_ONCE: Final = 32
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
@@ -82,24 +79,21 @@ class AuditServicer(grpc_service.AuditServiceServicer):
         """Audit's account of a case against the owner's, at the version that audit has."""
         caller, account_id = _caller(), _account_id(request)
         case = await self._views.case(caller, account_id)
-        book = fold_account((entry.version, entry.type, entry.payload) for entry in case.entries)
-        if not book.placed:
-            return await self._compare_unheard(caller, account_id)
-        return await self._compare(caller, str(account_id), _visible(book, caller, account_id))
+        book = _book(case, None, None)
+        if book.placed:
+            return await compared_case(self._owners, caller, str(account_id), _visible(book, caller, account_id))
+        unheard = await compared_case(self._owners, caller, str(account_id), book)
+        if not unheard.differences:
+            raise _unknown(account_id)
+        return unheard
 
     async def CompareAll(  # noqa: N802
         self, _request: messages.CompareAllRequest, _context: Context
     ) -> AsyncIterator[messages.CompareAllResponse]:
-        """Every case that the caller may see against the owner's state, page by page."""
-        caller = _caller()
-        async for page in self._views.cases(caller):
-            books = [(account_id, book) for account_id, book in _books(page) if _may_see(caller, book)]
-            compared: list[messages.CompareCaseResponse] = []
-            for first in range(0, len(books), COMPARISONS_AT_ONCE):
-                some = books[first : first + COMPARISONS_AT_ONCE]
-                compared += await asyncio.gather(*(self._compare(caller, *each) for each in some))
-            if compared:
-                yield messages.CompareAllResponse(cases=compared)
+        """Every case that the caller may see and either side knows, page by page."""
+        async for cases in compared_all(self._views, self._owners, _caller()):
+            if cases:
+                yield messages.CompareAllResponse(cases=cases)
 
     async def VerifyLog(  # noqa: N802
         self, _request: messages.VerifyLogRequest, _context: Context
@@ -125,18 +119,6 @@ class AuditServicer(grpc_service.AuditServiceServicer):
     ) -> messages.CountFactsResponse:
         """How many facts of each type the agency has."""
         return messages.CountFactsResponse(counts=await self._views.counts(_agency()))
-
-    async def _compare(self, caller: Caller, account_id: str, book: AccountBook) -> messages.CompareCaseResponse:
-        ours = book.state()
-        owner = await self._owners.account(caller, account_id, book.version)
-        return _compared(account_id, owner, ours, book)
-
-    async def _compare_unheard(self, caller: Caller, account_id: UUID) -> messages.CompareCaseResponse:
-        """What audit has not heard of differs as a whole from what its owner knows; unknown to both is unknown."""
-        owner = await self._owners.account(caller, str(account_id), None)
-        if owner is None:
-            raise _unknown(account_id)
-        return _compared(str(account_id), owner, None, AccountBook())
 
     async def _heads(self, progress: Sequence[Progress]) -> Mapping[str, Mapping[int, OwnerPosition]]:
         """The owners' heads; those of an owner that is away are missing, and audit answers without it."""
@@ -222,41 +204,15 @@ def _book(case: Case, recorded_until: datetime | None, occurred_until: datetime 
     return fold_account(facts, checking=occurred_until is None)
 
 
-def _books(page: Iterable[tuple[str, Sequence[FactBytes]]]) -> list[tuple[str, AccountBook]]:
-    return [(account_id, fold_account(facts)) for account_id, facts in page]
-
-
-def _may_see(caller: Caller, book: AccountBook) -> bool:
-    return book.placement is not None and caller.client in (None, book.placement.client_id)
-
-
 def _visible(book: AccountBook, caller: Caller, account_id: UUID) -> AccountBook:
     """The book, if the caller may see it; another client's case is as unknown as one that does not exist."""
-    if not _may_see(caller, book):
+    if not may_see(caller, book):
         raise _unknown(account_id)
     return book
 
 
 def _unknown(account_id: UUID) -> Unknown:
     return Unknown(f"audit has heard of no account {account_id}, as of the instants asked about")
-
-
-def _compared(
-    account_id: str, owner: AccountState | None, ours: AccountState | None, book: AccountBook
-) -> messages.CompareCaseResponse:
-    same = owner is not None and ours is not None and canonical_json(owner) == canonical_json(ours)
-    found = [] if same else differences(_or_empty(owner), _or_empty(ours))
-    return messages.CompareCaseResponse(
-        account_id=account_id,
-        equal=same,
-        differences=[messages.Difference(**difference._asdict()) for difference in found],
-        version=book.version,
-        findings=map(str, book.findings),
-    )
-
-
-def _or_empty(state: Message | None) -> Message:
-    return AccountState() if state is None else state
 
 
 def _positions(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -16,11 +16,13 @@ from kernel.judge import Position
 from kernel.log_client import LogClient
 from kernel.log_service import SCOPE as LOG_SCOPE
 from kernel.tenancy import Caller, service_caller
-from recoup.accounts.v1.service_pb2 import GetAccountRequest
+from recoup.accounts.v1.service_pb2 import GetAccountRequest, ListAccountsRequest
 from recoup.accounts.v1.service_pb2_grpc import AccountsServiceStub
 from recoup.accounts.v1.state_pb2 import AccountState
 
 ACCOUNT_SECONDS_MAX: Final = 2.0
+ACCOUNTS_PAGE: Final = 250
+PAGE_SECONDS_MAX: Final = 15.0
 PATIENCE_SECONDS: Final = 1.0
 """How long an answer that can do without its owner waits for it."""
 LATELY_SECONDS: Final = 1.0
@@ -77,6 +79,19 @@ class Owners:
                 return None
             raise _unavailable(failed, "accounts") from failed
         return answer.account
+
+    async def accounts(self, caller: Caller) -> AsyncIterator[Sequence[AccountState]]:
+        """Every account that the owner lists for the caller, in pages; Unavailable when it does not answer."""
+        request = ListAccountsRequest(limit=ACCOUNTS_PAGE)
+        while True:
+            try:
+                page = await self._accounts.ask(self._stub.ListAccounts, request, caller, seconds=PAGE_SECONDS_MAX)
+            except CallFailed as failed:
+                raise _unavailable(failed, "accounts") from failed
+            yield page.accounts
+            if not page.HasField("next_cursor"):
+                return
+            request.cursor = page.next_cursor
 
     async def final_number(self, caller: Caller, account_id: str, instant: datetime, partition: int) -> int | None:
         """The last number of a partition that was recorded by an instant; None while an earlier record can still come.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -19,7 +19,7 @@ from services.audit.domain.entry import ACCOUNT, Entry
 from services.audit.domain.verify import Head
 from services.audit.recorder import COLUMNS
 
-CASES_PAGE: Final = 200
+CASES_PAGE: Final = 500
 RECORDS_PAGE: Final = 2_000
 SOURCE_OF_ACCOUNTS: Final = "accounts"
 
@@ -33,9 +33,15 @@ _MENTIONING: Final = (
     " WHERE m.tenant = %s AND m.account = %s"
 )
 _CASES: Final = (
-    "SELECT stream, version, type, payload FROM audit.records WHERE tenant = %s AND source = %s AND stream >= %s"
-    " AND stream < %s ORDER BY stream, version"
+    "SELECT stream, version, type, payload FROM audit.records WHERE tenant = %s AND source = %s"
+    " AND stream = ANY(%s::text[]) ORDER BY stream, version"
 )
+_ACCOUNTS: Final = (
+    "SELECT stream FROM audit.records WHERE tenant = %s AND source = %s AND stream >= %s AND stream < %s"
+    " AND version = 1 ORDER BY stream"
+)
+_BEHIND: Final = ACCOUNT[:-1] + chr(ord(ACCOUNT[-1]) + 1)
+"""The first name behind those of accounts' streams."""
 _PARTITION: Final = f"SELECT {COLUMNS} FROM audit.records WHERE source = %s AND partition = %s ORDER BY number"  # noqa: S608
 _LAST_INSTANT: Final = (
     "SELECT recorded_at FROM audit.records WHERE source = %s AND partition = %s AND number <= %s"
@@ -88,22 +94,21 @@ class Views:
         async with self._as(caller) as connection:
             return await _entries(connection, _MENTIONING, [caller.tenant, account_id])
 
-    async def cases(self, caller: Caller) -> AsyncIterator[list[tuple[str, list[FactBytes]]]]:
-        """Every account's facts as a fold reads them, by account id, page by page."""
-        stop = ACCOUNT[:-1] + chr(ord(ACCOUNT[-1]) + 1)
-        page: list[tuple[str, list[FactBytes]]] = []
-        async with self._as(caller) as connection, connection.cursor("cases", binary=True) as cursor:
-            await cursor.execute(_CASES, [caller.tenant, SOURCE_OF_ACCOUNTS, ACCOUNT, stop])
-            while rows := await cursor.fetchmany(RECORDS_PAGE):
-                for stream, version, type_, payload in rows:
-                    if not page or page[-1][0] != stream:
-                        if len(page) >= CASES_PAGE:
-                            yield _cases(page)
-                            page = []
-                        page.append((stream, []))
-                    page[-1][1].append((version, type_, payload))
-        if page:
-            yield _cases(page)
+    async def cases(self, caller: Caller, account_ids: Sequence[str]) -> Mapping[str, Sequence[FactBytes]]:
+        """The facts of accounts as a fold reads them, by account; one that was not heard of is absent."""
+        found: dict[str, list[FactBytes]] = {}
+        async with self._as(caller) as connection, connection.cursor(binary=True) as cursor:
+            streams = [f"{ACCOUNT}{account_id}" for account_id in account_ids]
+            await cursor.execute(_CASES, [caller.tenant, SOURCE_OF_ACCOUNTS, streams])
+            for stream, version, type_, payload in await cursor.fetchall():
+                found.setdefault(stream.removeprefix(ACCOUNT), []).append((version, type_, payload))
+        return found
+
+    async def account_ids(self, caller: Caller) -> list[str]:
+        """Every account of the agency, by id."""
+        async with self._as(caller) as connection:
+            found = await connection.execute(_ACCOUNTS, [caller.tenant, SOURCE_OF_ACCOUNTS, ACCOUNT, _BEHIND])
+            return [stream.removeprefix(ACCOUNT) for (stream,) in await found.fetchall()]
 
     async def partition(self, caller: Caller, progress: Progress) -> AsyncIterator[list[Entry]]:
         """Every agency's records of one partition, in number order, in pages."""
@@ -162,7 +167,3 @@ async def _entries(connection: psycopg.AsyncConnection[Any], query: str, paramet
 def _entry(row: Sequence[Any]) -> Entry:
     entry = Entry(*row)
     return entry._replace(accounts=tuple(entry.accounts))
-
-
-def _cases(page: Iterable[tuple[str, list[FactBytes]]]) -> list[tuple[str, list[FactBytes]]]:
-    return [(stream.removeprefix(ACCOUNT), facts) for stream, facts in page]

@@ -99,6 +99,23 @@ class Owner(accounts_grpc.AccountsServiceServicer, logs_grpc.LogServiceServicer)
         self.spoil(state)
         return accounts.GetAccountResponse(account=state, cut=self._cut(request))
 
+    async def ListAccounts(  # noqa: N802
+        self, request: accounts.ListAccountsRequest, _context: object
+    ) -> accounts.ListAccountsResponse:
+        """One account a page, so that there are several."""
+        caller = current_call().caller
+        mine = [record for record in self.log.records if record.tenant == caller.tenant]
+        streams = sorted({record.stream for record in mine if record.stream.startswith("account-")})
+        listed = []
+        for stream in streams:
+            state = fold_account((r.version, r.type, r.payload) for r in mine if r.stream == stream).state()
+            if caller.client in (None, state.terms.client_id):
+                self.spoil(state)
+                listed.append(state)
+        place = int(request.cursor or 0)
+        after = str(place + 1) if place + 1 < len(listed) else None
+        return accounts.ListAccountsResponse(accounts=listed[place : place + 1], next_cursor=after)
+
     def _cut(self, request: accounts.GetAccountRequest) -> accounts.LogCut:
         numbers = []
         for partition in range(self.log.partitions):

@@ -162,6 +162,22 @@ async def test_an_account_that_one_side_does_not_know_differs_as_a_whole(heard: 
         assert {difference.owner for difference in unowned.differences} == {""}
 
 
+async def test_comparing_all_finds_what_only_one_side_knows_and_does_not_mistake_the_newest_for_it(
+    heard: Database,
+) -> None:
+    log = history()
+    third = str(accounts_of(3))
+    log.records = [record for record in log.records if not record.stream.endswith(SECOND)]
+    log.add(h.placed(third))
+    log.add(facts.AccountClosed(account_id=h.ACCOUNT, client_id=h.CLIENT, closed_date="2026-03-20"))
+    async with owning(owner_of(log)) as address, auditing(heard, address) as audit:
+        every = {case.account_id: case for case in await audit.compare_all()}
+        assert every.keys() == {h.ACCOUNT, SECOND, third}
+        assert (every[h.ACCOUNT].equal, every[h.ACCOUNT].version) == (True, 3), "the owner's fourth is not heard yet"
+        assert {difference.audit for difference in every[third].differences} == {""}
+        assert {difference.owner for difference in every[SECOND].differences} == {""}
+
+
 async def test_without_the_owner_a_comparison_is_a_clear_error(heard: Database) -> None:
     async with auditing(heard, NOBODY) as audit:
         for call in (audit.compare, audit.compare_all, audit.verify):
