@@ -12,6 +12,7 @@ import pytest
 from deploy.local.databases import Database
 from deploy.local.kafka import Broker
 from deploy.local.topics import delete_topics
+from kernel.telemetry import CALLS
 from kernel.wire import to_kafka
 from tests.kernel.hearing import Ear, Owner, await_true, make_ear_database, read_topic, records_of, recreate_topic, send_raw
 
@@ -44,6 +45,25 @@ def test_facts_are_published_heard_and_have_their_effect_once(owner: Owner, ear:
     ear.check_effects(owner, "react")
     topic = read_topic(owner.topic, owner.broker)
     assert {partition: records_of(messages) for partition, messages in topic.items()} == owner.log()
+
+
+def test_facts_come_through_kafka_alone_once_it_has_assigned_the_partitions(owner: Owner, ear: Ear) -> None:
+    owner.publish()
+    ear.start()
+    for _ in range(30):
+        asked = ranges_asked()
+        owner.post(200)
+        await_true(lambda: ear.caught_up(owner), what="the listener")
+        if ranges_asked() == asked:
+            break
+        time.sleep(0.5)
+    else:
+        pytest.fail("the owner was asked for ranges again and again")
+    ear.check_effects(owner)
+
+
+def ranges_asked() -> float:
+    return CALLS.labels("/recoup.event.v1.LogService/ReadLog", "OK")._value.get()
 
 
 def test_a_worker_killed_again_and_again_has_every_effect_once(owner: Owner, ear: Ear) -> None:
