@@ -225,8 +225,6 @@ def place(decided: Decided, at: Place) -> Placed:
     return Placed(decided, records, chains, rows, Committed(version, previous))
 
 
-
-
 def heard_of(fact: Message, record: Record) -> Heard:
     """A record as policies and views see it."""
     return Heard(

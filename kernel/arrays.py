@@ -36,7 +36,7 @@ class _ArrayDumper(Dumper):
 
     format = Format.BINARY
 
-    def dump(self, obj: Any) -> bytes:
+    def dump(self, obj: Array) -> bytes:
         return bytes(obj)
 
 

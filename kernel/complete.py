@@ -15,10 +15,11 @@ from typing import Any, Final, TypeAlias
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, OneofDescriptor
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.unknown_fields import UnknownFieldSet
+from recoup.event.v1 import options_pb2
 
 from kernel.decider import Fault
-from recoup.event.v1 import options_pb2
 
 Check: TypeAlias = Callable[[Any, str, list[Fault]], None]
 """Looks at a value found at a pointer, and adds its faults."""
@@ -43,7 +44,7 @@ def _message_check(descriptor: Descriptor) -> Check:
         return _check_timestamp
     checks: list[Check] = []
 
-    def check(message: Any, pointer: str, faults: list[Fault]) -> None:
+    def check(message: Message, pointer: str, faults: list[Fault]) -> None:
         if len(UnknownFieldSet(message)):
             _add_unknown(message, pointer, faults)
         if not checks:
@@ -62,7 +63,8 @@ def _checks(descriptor: Descriptor) -> list[Check]:
 
 
 def _add_unknown(message: Message, pointer: str, faults: list[Fault]) -> None:
-    for field in UnknownFieldSet(message):
+    fields = UnknownFieldSet(message)
+    for field in (fields[index] for index in range(len(fields))):
         text = f"{message.DESCRIPTOR.full_name} has no field {field.field_number} of this wire type"
         faults.append(Fault(f"{pointer}/{field.field_number}", "unknown_field", text))
 
@@ -72,7 +74,7 @@ def _field_check(field: FieldDescriptor) -> Check:
         return _map_check(field) if _is_map(field) else _list_check(field)
     if field.containing_oneof is not None:
         return _present_check(field, _value_check(field, required=not _is_synthetic(field.containing_oneof)))
-    required = not field.GetOptions().Extensions[options_pb2.optional]
+    required = not _may_be_left_out(field)
     if field.message_type is not None:
         return _presence_check(field, _value_check(field, required=True), required=required)
     return _plain_check(field, _value_check(field, required=required))
@@ -89,7 +91,7 @@ def _present_check(field: FieldDescriptor, value: Check | None) -> Check:
     """A field whose absence is no fault, or is its oneof's."""
     name = field.name
 
-    def check(message: Any, pointer: str, faults: list[Fault]) -> None:
+    def check(message: Message, pointer: str, faults: list[Fault]) -> None:
         if value is not None and message.HasField(name):
             value(getattr(message, name), f"{pointer}/{name}", faults)
 
@@ -99,7 +101,7 @@ def _present_check(field: FieldDescriptor, value: Check | None) -> Check:
 def _presence_check(field: FieldDescriptor, value: Check | None, *, required: bool) -> Check:
     name = field.name
 
-    def check(message: Any, pointer: str, faults: list[Fault]) -> None:
+    def check(message: Message, pointer: str, faults: list[Fault]) -> None:
         if message.HasField(name):
             if value is not None:
                 value(getattr(message, name), f"{pointer}/{name}", faults)
@@ -111,10 +113,10 @@ def _presence_check(field: FieldDescriptor, value: Check | None, *, required: bo
 
 def _oneof_check(oneof: OneofDescriptor) -> Check:
     name, choices = oneof.name, ", ".join(field.name for field in oneof.fields)
-    if any(field.GetOptions().Extensions[options_pb2.optional] for field in oneof.fields):
+    if any(map(_may_be_left_out, oneof.fields)):
         return lambda _message, _pointer, _faults: None
 
-    def check(message: Any, pointer: str, faults: list[Fault]) -> None:
+    def check(message: Message, pointer: str, faults: list[Fault]) -> None:
         if message.WhichOneof(name) is None:
             faults.append(Fault(f"{pointer}/{name}", "missing", f"one of {choices} must be given"))
 
@@ -124,7 +126,7 @@ def _oneof_check(oneof: OneofDescriptor) -> Check:
 def _list_check(field: FieldDescriptor) -> Check:
     name, value = field.name, _value_check(field, required=True)
 
-    def check(message: Any, pointer: str, faults: list[Fault]) -> None:
+    def check(message: Message, pointer: str, faults: list[Fault]) -> None:
         if value is not None:
             for index, item in enumerate(getattr(message, name)):
                 value(item, f"{pointer}/{name}/{index}", faults)
@@ -133,11 +135,12 @@ def _list_check(field: FieldDescriptor) -> Check:
 
 
 def _map_check(field: FieldDescriptor) -> Check:
-    name = field.name
-    keys = _value_check(field.message_type.fields_by_name["key"], required=True)
-    values = _value_check(field.message_type.fields_by_name["value"], required=True)
+    name, entry = field.name, field.message_type
+    assert entry is not None, "a map is a list of entries"
+    keys = _value_check(entry.fields_by_name["key"], required=True)
+    values = _value_check(entry.fields_by_name["value"], required=True)
 
-    def check(message: Any, pointer: str, faults: list[Fault]) -> None:
+    def check(message: Message, pointer: str, faults: list[Fault]) -> None:
         found = getattr(message, name)
         for key in found:
             at = f"{pointer}/{name}/{_escaped(str(key))}"
@@ -194,11 +197,15 @@ def _check_required_bytes(value: bytes, pointer: str, faults: list[Fault]) -> No
         faults.append(Fault(pointer, "blank", "must not be empty"))
 
 
-def _check_timestamp(value: Any, pointer: str, faults: list[Fault]) -> None:
+def _check_timestamp(value: Timestamp, pointer: str, faults: list[Fault]) -> None:
     if len(UnknownFieldSet(value)):
         _add_unknown(value, pointer, faults)
     if not (_SECONDS_MIN <= value.seconds <= _SECONDS_MAX and value.nanos in _NANOS):
         faults.append(Fault(pointer, "out_of_range", "must be an instant of the years 1 to 9999"))
+
+
+def _may_be_left_out(field: FieldDescriptor) -> bool:
+    return bool(field.GetOptions().Extensions[options_pb2.optional])  # type: ignore[index]
 
 
 def _is_map(field: FieldDescriptor) -> bool:

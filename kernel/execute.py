@@ -2,136 +2,63 @@
 
 The id of a command is judged by the log, under the lock of its head: whatever a repetition was decided to be here, the
 log answers it with what it was decided to be the first time. So one id has one effect and one answer, for ever.
-
-    KernelError
-    ├── Incomplete    the command or its id has faults, each named with a pointer
-    ├── IdReused      the id was used before, for another command
-    ├── Unknown       there is no such entity, or it belongs to another client: the two are not told apart
-    ├── Busy          the stream kept moving, or another caller changed the same rows; ask again
-    ├── NotFinal      the instant asked about is not over
-    ├── StartRefused  the process has the wrong role, or the log has other settings than it
-    ├── Unavailable   the log cannot be reached, or a commit is in doubt; ask again under the same id
-    └── Overloaded    too many commands are waiting; ask again later
 """
 
 from __future__ import annotations
 
 import hmac
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from functools import lru_cache
 from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
 import psycopg
 from google.protobuf.message import Message
-
-from kernel.append import NO_HISTORY, Committed, Conflicted, Decided, Fact, Repeated, Result, Store
-from kernel.clock import Clock
-from kernel.complete import faults_of
-from kernel.decider import Decider, Fault, Heard, Refused
-from kernel.identity import command_id, event_id, reaction_id
-from kernel.project import Project, RowChange
-from kernel.record import partition_of
-from kernel.roles import roles_of
-from kernel.states import Known, States, fold
-from kernel.tenancy import Caller
 from recoup.event.v1.answer_pb2 import Accepted, Already, Answer, Refusal
 from recoup.event.v1.answer_pb2 import Fault as AnswerFault
 
+from kernel.append import NO_HISTORY, Committed, Conflicted, Decided, Fact, Repeated, Result, Store
+from kernel.causes import Cause, Causes, Request, types_of
+from kernel.clock import Clock
+from kernel.decider import Decider, Heard, Refused
+from kernel.errors import (
+    Busy,
+    IdReused,
+    Incomplete,
+    KernelError,
+    NotFinal,
+    Overloaded,
+    StartRefused,
+    Unavailable,
+    Unknown,
+)
+from kernel.identity import event_id
+from kernel.project import Project
+from kernel.roles import roles_of
+from kernel.states import Known, States, fold
+
+__all__ = [
+    "Busy",
+    "Executor",
+    "IdReused",
+    "Incomplete",
+    "KernelError",
+    "NotFinal",
+    "Overloaded",
+    "Request",
+    "StartRefused",
+    "Unavailable",
+    "Unknown",
+]
+
 ATTEMPTS_MAX: Final = 16
-ENTITIES_REMEMBERED_MAX: Final = 50_000
 BATCH_COMMANDS_MAX: Final = 512
-GIVEN_ID_CHARACTERS_MAX: Final = 200
-
-
-class KernelError(Exception):
-    """What keeps a command or a query from an answer, though no rule refuses it."""
-
-
-class Incomplete(KernelError):  # noqa: N818 - these are named for what is wrong, as refusals are.
-    """The command is not complete, or holds what it must not; every fault is named."""
-
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        """`faults` has at least one."""
-        super().__init__("; ".join(f"{fault.pointer} {fault.message}" for fault in faults))
-        self.faults = tuple(faults)
-
-
-class IdReused(KernelError):  # noqa: N818
-    """The id was used before for another command; a new command needs a new id."""
-
-
-class Unknown(KernelError):  # noqa: N818
-    """There is no such entity for this caller."""
-
-
-class Busy(KernelError):  # noqa: N818
-    """Others keep changing the same stream or rows; ask again under the same id."""
-
-
-class NotFinal(KernelError):  # noqa: N818
-    """The instant is not over: an earlier record may still arrive; ask again later."""
-
-
-class StartRefused(KernelError):  # noqa: N818
-    """The process must not serve with this role or on this log; the text says why."""
-
-
-class Unavailable(KernelError):  # noqa: N818
-    """The log cannot be reached, or a commit is in doubt; ask again under the same id, and learn what became of it."""
-
-
-class Overloaded(KernelError):  # noqa: N818
-    """Too many commands are waiting; ask again later under the same id."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One call: the command, and who gives it. `rows` commit with the command, only if it is accepted.
-
-    `input` is what the caller sent, where the edge has made the command of it: a repetition is known by what was sent.
-    """
-
-    command: Message
-    given_id: str
-    caller: Caller
-    correlation_id: UUID
-    rows: tuple[RowChange, ...] = ()
-    input: bytes | None = None
-
-
-class _Route(NamedTuple):
-    """Where commands of one type go."""
-
-    decider: Decider[Any]
-    type: str
-    entity: str
-    types: Mapping[str, type[Message]]
-
-
-class _Cause(NamedTuple):
-    """A command with all that is known before its stream is: who, which, and when. `now` None is the present."""
-
-    command: Message
-    route: _Route
-    tenant: UUID
-    client: str | None
-    stream: str
-    partition: int
-    command_id: UUID
-    input: bytes
-    actor: str
-    correlation_id: UUID
-    now: datetime | None
-    rows: tuple[RowChange, ...]
 
 
 class Executor:
-    """Executes a service's commands; one a process. It may be used from one event loop, and `react_within` from threads."""
+    """Executes a service's commands; one a process, used from one event loop, and by `react_within` from threads."""
 
     def __init__(
         self,
@@ -144,13 +71,12 @@ class Executor:
     ) -> None:
         """`input_key` keys the MAC by which a repeated command is known to be the same."""
         self._service, self._store, self._clock, self._project = service, store, clock, project
-        self._mac_begun = hmac.new(input_key, digestmod="sha256")
-        self._routes = {command: _route(decider, command) for decider in deciders for command in decider.commands}
+        self._causes = Causes(deciders, store.partitions, input_key, simulated=clock.simulated)
         self._states = States()
 
     async def execute(self, request: Request) -> Answer:
         """The answer to a command: accepted, already so or refused, now or, for a repeated id, the first time."""
-        cause = self._cause(request)
+        cause = self._causes.of(request)
         for _ in range(ATTEMPTS_MAX):
             known = self._states.get(cause.tenant, cause.stream) or await self._load(cause)
             decided, answer = self._decide(cause, known)
@@ -165,10 +91,10 @@ class Executor:
     async def execute_many(self, requests: Sequence[Request]) -> list[Answer | Exception]:
         """Each request's own answer or error, in order; those of one stream are executed in their order."""
         outcomes: list[Answer | Exception | None] = [None] * len(requests)
-        streams: dict[tuple[UUID, str], deque[tuple[int, _Cause]]] = {}
+        streams: dict[tuple[UUID, str], deque[tuple[int, Cause]]] = {}
         for index, request in enumerate(requests):
             try:
-                cause = self._cause(request)
+                cause = self._causes.of(request)
             except KernelError as error:
                 outcomes[index] = error
                 continue
@@ -190,13 +116,17 @@ class Executor:
         """An entity's state and version, as far as it was recorded at `recorded_until`."""
         stream = f"{decider.category}-{entity_id}"
         history = await self._store.history(tenant, stream, recorded_until)
-        known = fold(decider, _types(decider), history)
+        known = fold(decider, types_of(decider), history)
         if recorded_until is None:
             self._states.put(tenant, stream, known)
         return known.state, known.version
 
     def react_within(
-        self, connection: psycopg.Connection[Any], consumer: str, source: str, owed: Sequence[tuple[Heard, Sequence[Message]]]
+        self,
+        connection: psycopg.Connection[Any],
+        consumer: str,
+        source: str,
+        owed: Sequence[tuple[Heard, Sequence[Message]]],
     ) -> list[Answer]:
         """Execute what heard facts oblige us to, in order, in the transaction of the caller, who commits or rolls back.
 
@@ -204,13 +134,11 @@ class Executor:
         locked here, in partition order, before anything is read: whatever the caller locks comes before them.
         """
         causes = [
-            self._reaction(consumer, source, heard, command, ordinal)
+            self._causes.owed(consumer, source, heard, command, ordinal)
             for heard, commands in owed
             for ordinal, command in enumerate(commands)
         ]
-        self._store.lock_within(
-            connection, {cause.tenant for cause in causes}, {cause.partition for cause in causes}
-        )
+        self._store.lock_within(connection, {cause.tenant for cause in causes}, {cause.partition for cause in causes})
         stored, known = self._remembered_within(connection, causes)
         decided: list[Decided] = []
         answers: list[Answer] = []
@@ -232,7 +160,7 @@ class Executor:
         return answers
 
     def _remembered_within(
-        self, connection: psycopg.Connection[Any], causes: Sequence[_Cause]
+        self, connection: psycopg.Connection[Any], causes: Sequence[Cause]
     ) -> tuple[dict[tuple[UUID, UUID], Repeated], dict[tuple[UUID, str], Known]]:
         """Under the locks: the answers given before, and the states of the streams, one question a tenant."""
         stored: dict[tuple[UUID, UUID], Repeated] = {}
@@ -247,13 +175,13 @@ class Executor:
                 known[tenant, stream] = fold(route.decider, route.types, histories.get(stream, NO_HISTORY))
         return stored, known
 
-    async def _load(self, cause: _Cause) -> Known:
+    async def _load(self, cause: Cause) -> Known:
         history = await self._store.history(cause.tenant, cause.stream)
         return fold(cause.route.decider, cause.route.types, history)
 
-    async def _load_wave(self, causes: Iterable[_Cause]) -> None:
+    async def _load_wave(self, causes: Iterable[Cause]) -> None:
         """Remember the states of a wave's streams, as many as are not remembered yet, one question a tenant."""
-        missing: dict[UUID, dict[str, _Cause]] = {}
+        missing: dict[UUID, dict[str, Cause]] = {}
         for cause in causes:
             if self._states.get(cause.tenant, cause.stream) is None:
                 missing.setdefault(cause.tenant, {})[cause.stream] = cause
@@ -263,12 +191,12 @@ class Executor:
                 route = by_stream[stream].route
                 self._states.put(tenant, stream, fold(route.decider, route.types, history))
 
-    async def _settle_wave(self, wave: Sequence[tuple[int, _Cause]]) -> list[Answer | Exception | None]:
+    async def _settle_wave(self, wave: Sequence[tuple[int, Cause]]) -> list[Answer | Exception | None]:
         """What became of a wave of commands of different streams; None where the stream moved."""
         causes = [cause for _index, cause in wave]
         await self._load_wave(causes)
         settled: dict[int, Answer | Exception | None] = {}
-        decided: list[tuple[int, _Cause, Known, Decided, Answer]] = []
+        decided: list[tuple[int, Cause, Known, Decided, Answer]] = []
         for index, cause in wave:
             known = self._states.get(cause.tenant, cause.stream) or _nothing_known(cause)
             try:
@@ -284,7 +212,7 @@ class Executor:
         return [settled[index] for index, _cause in wave]
 
     def _settle(
-        self, cause: _Cause, known: Known, decided: Decided, answer: Answer, result: Result
+        self, cause: Cause, known: Known, decided: Decided, answer: Answer, result: Result
     ) -> Answer | Exception | None:
         if isinstance(result, Committed):
             self._states.put(cause.tenant, cause.stream, _moved(cause, known, decided, result.version, result.hash))
@@ -294,56 +222,7 @@ class Executor:
             return None
         return _repeated(cause, result) if isinstance(result, Repeated) else result
 
-    def _cause(self, request: Request) -> _Cause:
-        command, caller = request.command, request.caller
-        route = self._routes[type(command)]
-        faults = [*_id_faults(request.given_id), *faults_of(command)]
-        if faults:
-            raise Incomplete(faults)
-        entity = getattr(command, route.entity)
-        return _Cause(
-            command,
-            route,
-            caller.tenant,
-            caller.client,
-            f"{route.decider.category}-{entity}",
-            _partition_of(entity, self._store.partitions),
-            command_id(caller.tenant, caller.credential, route.type, request.given_id),
-            self._mac(command, request.input),
-            caller.actor,
-            request.correlation_id,
-            None,
-            request.rows,
-        )
-
-    def _reaction(self, consumer: str, source: str, heard: Heard, command: Message, ordinal: int) -> _Cause:
-        route = self._routes[type(command)]
-        faults = faults_of(command)
-        if faults:
-            raise Incomplete(faults)
-        entity, tenant = getattr(command, route.entity), UUID(heard.tenant)
-        return _Cause(
-            command,
-            route,
-            tenant,
-            None,
-            f"{route.decider.category}-{entity}",
-            _partition_of(entity, self._store.partitions),
-            reaction_id(tenant, consumer, source, heard.event_id, ordinal),
-            self._mac(command),
-            f"service:{consumer}",
-            UUID(heard.correlation_id),
-            heard.recorded_at if self._clock.simulated else None,
-            (),
-        )
-
-    def _mac(self, command: Message, sent: bytes | None = None) -> bytes:
-        message = command.SerializeToString(deterministic=True) if sent is None else sent
-        mac = self._mac_begun.copy()
-        mac.update(message)
-        return mac.digest()
-
-    def _decide(self, cause: _Cause, known: Known) -> tuple[Decided, Answer]:
+    def _decide(self, cause: Cause, known: Known) -> tuple[Decided, Answer]:
         decider = cause.route.decider
         _check_known(cause, known)
         now = cause.now or self._clock.now()
@@ -362,7 +241,7 @@ class Executor:
                 answer.already.CopyFrom(Already())
         return self._decided(cause, known, facts, answer, now), answer
 
-    def _decided(self, cause: _Cause, known: Known, facts: list[Fact], answer: Answer, now: datetime) -> Decided:
+    def _decided(self, cause: Cause, known: Known, facts: list[Fact], answer: Answer, now: datetime) -> Decided:
         return Decided(
             cause.tenant,
             cause.stream,
@@ -380,7 +259,7 @@ class Executor:
             self._project,
         )
 
-    def _fact(self, cause: _Cause, message: Message, ordinal: int, now: datetime) -> Fact:
+    def _fact(self, cause: Cause, message: Message, ordinal: int, now: datetime) -> Fact:
         roles = roles_of(message.DESCRIPTOR)
         assert type(message) in cause.route.decider.facts, f"{roles.type} is no fact of {cause.route.decider.category}"
         return Fact(
@@ -393,33 +272,11 @@ class Executor:
         )
 
 
-_partition_of = lru_cache(ENTITIES_REMEMBERED_MAX)(partition_of)
-
-
-def _route(decider: Decider[Any], command: type[Message]) -> _Route:
-    roles = roles_of(command.DESCRIPTOR)
-    if roles.entity is None:
-        message = f"{roles.type} does not mark the field that names its stream"
-        raise TypeError(message)
-    return _Route(decider, roles.type, roles.entity, _types(decider))
-
-
-def _types(decider: Decider[Any]) -> Mapping[str, type[Message]]:
-    return {str(fact.DESCRIPTOR.full_name): fact for fact in decider.facts}
-
-
-def _id_faults(given_id: str) -> list[Fault]:
-    if given_id.strip() and len(given_id) <= GIVEN_ID_CHARACTERS_MAX and given_id.isprintable():
-        return []
-    text = f"must have 1 to {GIVEN_ID_CHARACTERS_MAX} printable characters"
-    return [Fault("/given_id", "invalid_id", text)]
-
-
-def _busy(cause: _Cause) -> Busy:
+def _busy(cause: Cause) -> Busy:
     return Busy(f"{cause.stream} moved {ATTEMPTS_MAX} times while the command was being decided")
 
 
-def _check_known(cause: _Cause, known: Known) -> None:
+def _check_known(cause: Cause, known: Known) -> None:
     """Another client's entity, and one that nothing began, answer alike."""
     decider = cause.route.decider
     owner = decider.client(known.state)
@@ -430,27 +287,27 @@ def _check_known(cause: _Cause, known: Known) -> None:
         raise Unknown(message)
 
 
-def _nothing_known(cause: _Cause) -> Known:
+def _nothing_known(cause: Cause) -> Known:
     return fold(cause.route.decider, cause.route.types, NO_HISTORY)
 
 
-def _advance(streams: dict[tuple[UUID, str], deque[tuple[int, _Cause]]], cause: _Cause) -> None:
+def _advance(streams: dict[tuple[UUID, str], deque[tuple[int, Cause]]], cause: Cause) -> None:
     queue = streams[cause.tenant, cause.stream]
     queue.popleft()
     if not queue:
         del streams[cause.tenant, cause.stream]
 
 
-def _moved(cause: _Cause, known: Known, decided: Decided, version: int, hash_: bytes) -> Known:
+def _moved(cause: Cause, known: Known, decided: Decided, version: int, hash_: bytes) -> Known:
     state, evolve = known.state, cause.route.decider.evolve
     for fact in decided.facts:
         state = evolve(state, fact.message)
     return Known(state, version, hash_)
 
 
-def _repeated(cause: _Cause, repeated: Repeated) -> Answer:
+def _repeated(cause: Cause, repeated: Repeated) -> Answer:
     if not hmac.compare_digest(repeated.input, cause.input):
-        message = f"the id was used before for another {cause.route.type}; a new command needs a new id"
+        message = f"the id was used before for another {cause.route.name}; a new command needs a new id"
         raise IdReused(message)
     answer = Answer.FromString(repeated.outcome)
     answer.replayed = True

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID, uuid4
 
 from kernel import sql
 from kernel.append import NO_HISTORY, PAGE_RECORDS_MAX, Decided, Head, History, Place, Placed, Repeated, Result
 from kernel.clock import Clock
-from kernel.execute import Busy, NotFinal
+from kernel.errors import Busy, NotFinal
 from kernel.project import Key, Row, RowExists, Tables, apply_in_memory
 from kernel.record import Record, chain_start, record_hash
 
@@ -19,14 +18,14 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MemoryStore:
-    """One log and its read rows. What is appended within a transaction stands at once: there is nothing to roll back."""
+    """One log and its read rows. What is appended within a transaction stands at once: nothing is rolled back."""
 
     alive = True
 
     def __init__(self, clock: Clock, tables: Tables, partitions: int = 8) -> None:
         """`tables` are those that the service's changes name."""
         self.log_id, self.partitions, self.tables = uuid4(), partitions, tables
-        self.rows: dict[str, dict[Key, Row]] = {}
+        self.rows: dict[str, MutableMapping[Key, Row]] = {}
         self._clock = clock
         self._log: list[list[Record]] = [[] for _ in range(partitions)]
         self._streams: dict[tuple[UUID, str], list[Record]] = {}
@@ -40,20 +39,18 @@ class MemoryStore:
         """Record commands; each has its own result."""
         return [self._append(one) for one in decided]
 
-    def append_within(self, _connection: Any, decided: Sequence[Decided]) -> list[Result]:
+    def append_within(self, _connection: object, decided: Sequence[Decided]) -> list[Result]:
         """The same as `append`, where one stream may occur several times, each continuing the one before."""
         return [self._append(one._replace(previous=self._end(one.tenant, one.stream).hash)) for one in decided]
 
-    def lock_within(self, _connection: Any, tenants: Iterable[UUID], partitions: Iterable[int]) -> None:
+    def lock_within(self, _connection: object, tenants: Iterable[UUID], partitions: Iterable[int]) -> None:
         """Nobody else is here."""
 
-    def find_within(
-        self, _connection: Any, tenant: UUID, command_ids: Sequence[UUID]
-    ) -> Mapping[UUID, Repeated]:
+    def find_within(self, _connection: object, tenant: UUID, command_ids: Sequence[UUID]) -> Mapping[UUID, Repeated]:
         """The stored answers among these commands."""
         return {id_: self._commands[tenant, id_] for id_ in command_ids if (tenant, id_) in self._commands}
 
-    def histories_within(self, _connection: Any, tenant: UUID, streams: Sequence[str]) -> Mapping[str, History]:
+    def histories_within(self, _connection: object, tenant: UUID, streams: Sequence[str]) -> Mapping[str, History]:
         """Whole streams; a stream without facts is absent."""
         return {stream: self._end(tenant, stream) for stream in streams if (tenant, stream) in self._streams}
 

@@ -149,9 +149,7 @@ def _combined(change: RowChange, before: _Net | None) -> _Net:
     raise LookupError(message)
 
 
-def statements(
-    changes: Iterable[RowChange], tables: Tables, names: Mapping[str, str] | None = None
-) -> list[Statement]:
+def statements(changes: Iterable[RowChange], tables: Tables, names: Mapping[str, str] | None = None) -> list[Statement]:
     """The SQL that applies a batch of changes: deletions, then insertions, then updates, each one array statement.
 
     `names` says what tables are called, where they are not yet called what the changes call them.
@@ -174,31 +172,27 @@ def statements(
 
 
 def _delete(name: str, table: Table, keys: Sequence[Key]) -> Statement:
-    arrays, selected = _arrays(table, table.key)
-    sql = (
-        f"WITH changed AS (DELETE FROM {name} t USING (SELECT {selected} FROM unnest({arrays}) AS n({_listed(table.key)})) n"  # noqa: S608 - names come from the catalogue.
-        f" WHERE {_matched(table.key)} RETURNING 1) SELECT log.expect(count(*), %s, '{name}') FROM changed"
-    )
-    return Statement(sql, [*_columns(table, table.key, keys), len(keys)])
+    change = f"DELETE FROM {name} t USING ({_rows(table, table.key)}) n WHERE {_matched(table.key)}"  # noqa: S608 - names come from the catalogue.
+    return Statement(_counted(change, name), [*_columns(table, table.key, keys), len(keys)])
 
 
 def _insert(name: str, table: Table, columns: tuple[str, ...], group: Sequence[tuple[Key, Row]]) -> Statement:
-    arrays, selected = _arrays(table, columns)
-    sql = f"INSERT INTO {name} ({_listed(columns)}) SELECT {selected} FROM unnest({arrays}) AS n({_listed(columns)})"  # noqa: S608 - as above.
+    sql = f"INSERT INTO {name} ({_listed(columns)}) {_rows(table, columns)}"
     return Statement(sql, _columns(table, columns, [tuple([row[column] for column in columns]) for _key, row in group]))
 
 
 def _update(name: str, table: Table, columns: tuple[str, ...], group: Sequence[tuple[Key, Row]]) -> Statement:
     every = (*table.key, *(column for column in columns if column not in table.key))
-    arrays, selected = _arrays(table, every)
     assigned = ", ".join(f'"{column}" = n."{column}"' for column in columns)
-    sql = (
-        f"WITH changed AS (UPDATE {name} t SET {assigned} FROM (SELECT {selected} FROM unnest({arrays}) AS n({_listed(every)})) n"  # noqa: S608 - as above.
-        f" WHERE {_matched(table.key)} RETURNING 1) SELECT log.expect(count(*), %s, '{name}') FROM changed"
-    )
+    change = f"UPDATE {name} t SET {assigned} FROM ({_rows(table, every)}) n WHERE {_matched(table.key)}"  # noqa: S608 - as above.
     changed = every[len(table.key) :]
     values = [(*key, *[row[column] for column in changed]) for key, row in group]
-    return Statement(sql, [*_columns(table, every, values), len(group)])
+    return Statement(_counted(change, name), [*_columns(table, every, values), len(group)])
+
+
+def _counted(change: str, name: str) -> str:
+    """The change, failing unless it finds as many rows as the statement's last parameter says."""
+    return f"WITH changed AS ({change} RETURNING 1) SELECT log.expect(count(*), %s, '{name}') FROM changed"  # noqa: S608 - as above.
 
 
 def _listed(columns: Iterable[str]) -> str:
@@ -209,15 +203,15 @@ def _matched(key: Iterable[str]) -> str:
     return " AND ".join(f't."{column}" = n."{column}"' for column in key)
 
 
-def _arrays(table: Table, columns: Iterable[str]) -> tuple[str, str]:
-    """The parameters of an unnest, and what to select from it. Arrays travel as text: unnest would flatten them."""
+def _rows(table: Table, columns: Sequence[str]) -> str:
+    """Columns as parameters, turned into rows. Arrays travel as text: unnest would flatten them."""
     casts, selected = [], []
     for column in columns:
         type_ = table.types[column]
         nested = type_.endswith("[]")
         casts.append(f"%s::{'text' if nested else type_}[]")
         selected.append(f'n."{column}"::{type_}' if nested else f'n."{column}"')
-    return ", ".join(casts), ", ".join(selected)
+    return f"SELECT {', '.join(selected)} FROM unnest({', '.join(casts)}) AS n({_listed(columns)})"  # noqa: S608 - as above.
 
 
 def _columns(table: Table, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> list[object]:
@@ -225,8 +219,9 @@ def _columns(table: Table, columns: Sequence[str], rows: Iterable[Sequence[Value
     for column, values in zip(columns, zip(*rows, strict=True), strict=True):
         type_ = table.types[column]
         if type_.endswith("[]"):
-            type_, values = "text", tuple([None if value is None else _array_text(value) for value in values])
-        turned.append(packed(type_, values))
+            turned.append(packed("text", [None if value is None else _array_text(value) for value in values]))
+        else:
+            turned.append(packed(type_, values))
     return turned
 
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
-from uuid import UUID
 
 import psycopg
 from google.protobuf.message import Message
@@ -125,11 +124,12 @@ def _alone(owner: Connection) -> None:
 
 
 _BESIDES = """
-SELECT 'the ' || CASE c.relkind WHEN 'v' THEN 'view ' WHEN 'm' THEN 'materialized view ' ELSE 'relation ' END || c.relname
+SELECT 'the ' || CASE c.relkind WHEN 'v' THEN 'view ' WHEN 'm' THEN 'materialized view ' ELSE 'relation ' END || relname
 FROM pg_class c WHERE c.relnamespace = %(views)s::regnamespace AND c.relkind NOT IN ('r', 'i', 't')
 UNION ALL SELECT 'the function ' || proname FROM pg_proc WHERE pronamespace = %(views)s::regnamespace
 UNION ALL SELECT 'the foreign key ' || conname FROM pg_constraint k WHERE contype = 'f'
-    AND EXISTS (SELECT FROM pg_class c WHERE c.oid IN (k.conrelid, k.confrelid) AND c.relnamespace = %(views)s::regnamespace)
+    AND EXISTS (SELECT FROM pg_class c WHERE c.oid IN (k.conrelid, k.confrelid)
+                AND c.relnamespace = %(views)s::regnamespace)
 UNION ALL SELECT 'the trigger ' || tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
     WHERE NOT tgisinternal AND c.relnamespace = %(views)s::regnamespace
 UNION ALL SELECT 'the privilege on column ' || attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
@@ -174,7 +174,9 @@ def _security(owner: Connection) -> Iterator[Composed]:
             yield SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(Identifier(NEXT, table))
         if force:
             yield SQL("ALTER TABLE {} FORCE ROW LEVEL SECURITY").format(Identifier(NEXT, table))
-    policies = "SELECT tablename, policyname, permissive, cmd, roles, qual, with_check FROM pg_policies WHERE schemaname = %s"
+    policies = (
+        "SELECT tablename, policyname, permissive, cmd, roles, qual, with_check FROM pg_policies WHERE schemaname = %s"
+    )
     for table, name, kind, command, roles, using, check in owner.execute(policies, [LIVE]):
         # PostgreSQL wrote these words itself: kind, command and both conditions come from its catalogue.
         words = SQL("CREATE POLICY {} ON {} AS {} FOR {} TO {}").format(
@@ -204,7 +206,7 @@ def _role(name: str) -> SQL | Identifier:
 
 
 def _drop(owner: Connection, schema: str) -> None:
-    """Readers may still be in the old tables; they are waited for, a little at a time so that none waits for us long."""
+    """Readers may still be in the old tables: they are waited for, a little at a time, so that none waits for us."""
     for attempt in range(DROP_ATTEMPTS_MAX):
         try:
             owner.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(schema)))

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from recoup.event.v1 import options_pb2
 
 from kernel.record import instant_of
-from recoup.event.v1 import options_pb2
 
 _NANOS_A_MICROSECOND = 1000
 _MICROSECONDS_A_SECOND = 1_000_000
@@ -44,8 +46,8 @@ def roles_of(descriptor: Descriptor) -> Roles:
     )
 
 
-def _marked(descriptor: Descriptor, option: Any) -> list[FieldDescriptor]:
-    return [field for field in descriptor.fields if field.GetOptions().Extensions[option]]
+def _marked(descriptor: Descriptor, option: FieldDescriptor) -> list[FieldDescriptor]:
+    return [field for field in descriptor.fields if field.GetOptions().Extensions[option]]  # type: ignore[index]
 
 
 def _occurred(field: FieldDescriptor) -> Callable[[Any, datetime], datetime]:
@@ -62,7 +64,7 @@ def _first_instant(day: str) -> datetime:
     return datetime.combine(date.fromisoformat(day), time(), UTC)
 
 
-def _instant(timestamp: Any) -> datetime:
+def _instant(timestamp: Timestamp) -> datetime:
     return instant_of(timestamp.seconds * _MICROSECONDS_A_SECOND + timestamp.nanos // _NANOS_A_MICROSECOND)
 
 
@@ -73,7 +75,7 @@ def _accounts(fields: list[FieldDescriptor]) -> Callable[[Any], tuple[UUID, ...]
         (name,) = single
         return lambda fact: (UUID(value),) if (value := getattr(fact, name)) else ()
 
-    def accounts(fact: Any) -> tuple[UUID, ...]:
+    def accounts(fact: Message) -> tuple[UUID, ...]:
         found = [getattr(fact, name) for name in single]
         for name in several:
             found.extend(getattr(fact, name))

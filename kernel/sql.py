@@ -8,8 +8,8 @@ from uuid import UUID
 
 import psycopg
 
-from kernel.arrays import packed
 from kernel.append import Conflicted, Decided, Head, Place, Placed, Repeated, place
+from kernel.arrays import packed
 from kernel.project import Statement, Tables, statements
 from kernel.record import Record
 
@@ -34,16 +34,19 @@ READ_PAGE: Final = (
 
 # One statement, because each costs its share of every batch; the heads move with what they count.
 _RECORD: Final = (
-    f"WITH facts AS (INSERT INTO log.events ({RECORD_COLUMNS}) SELECT partition, number, chain, tenant, stream, version,"  # noqa: S608
-    " event_id, type, occurred_at, recorded_at, actor, command_id, correlation_id, accounts::uuid[], previous, payload"
+    f"WITH facts AS (INSERT INTO log.events ({RECORD_COLUMNS}) SELECT partition, number, chain, tenant, stream,"  # noqa: S608
+    " version, event_id, type, occurred_at, recorded_at, actor, command_id, correlation_id, accounts::uuid[], previous,"
+    " payload"
     " FROM unnest(%s::int2[], %s::int8[], %s::bytea[], %s::uuid[], %s::text[], %s::int8[], %s::uuid[], %s::text[],"
     " %s::timestamptz[], %s::timestamptz[], %s::text[], %s::uuid[], %s::uuid[], %s::text[], %s::bytea[], %s::bytea[])"
-    f" AS n({RECORD_COLUMNS})), answers AS (INSERT INTO log.commands (tenant, command_id, input, stream, version, outcome)"
+    f" AS n({RECORD_COLUMNS})), answers AS ("
+    "INSERT INTO log.commands (tenant, command_id, input, stream, version, outcome)"
     " SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::bytea[], %s::text[], %s::int8[], %s::bytea[]))"
     " UPDATE log.heads h SET number = n.number, chain = n.chain, recorded_at = n.recorded_at"
     " FROM unnest(%s::int2[], %s::int8[], %s::bytea[], %s::timestamptz[]) AS n(partition, number, chain, recorded_at)"
     " WHERE h.partition = n.partition"
 )
+
 
 def tenants_text(tenants: Iterable[UUID]) -> str:
     """The value of the setting that row-level security reads."""
@@ -120,8 +123,8 @@ def insertions(placed: Sequence[Placed], at: Mapping[int, Place], tables: Tables
 
 def record_of(log_id: UUID, row: Sequence[Any]) -> Record:
     """A record from the columns of RECORD_COLUMNS."""
-    *before, accounts, previous, payload = row
-    return Record(log_id, *before, tuple(accounts), previous, payload)
+    (*before, accounts, previous, payload) = row
+    return Record(log_id, *before, tuple(accounts), previous, payload)  # type: ignore[call-arg]
 
 
 def _event_columns(records: Sequence[Record], chains: Sequence[bytes]) -> Sequence[object]:

@@ -10,7 +10,7 @@ from uuid import UUID
 from google.protobuf.message import Message
 
 from kernel.append import NO_HISTORY, History
-from kernel.decider import Decider
+from kernel.decider import Decider, State
 
 STATES_MAX: Final = 20_000
 
@@ -63,7 +63,9 @@ def fold(decider: Decider[Any], types: Mapping[str, type[Message]], history: His
     return Known(fold_facts(decider, types, history.facts), history.version, history.hash)
 
 
-def fold_facts(decider: Decider[Any], types: Mapping[str, type[Message]], facts: Sequence[tuple[str, bytes]]) -> Any:
+def fold_facts(
+    decider: Decider[State], types: Mapping[str, type[Message]], facts: Sequence[tuple[str, bytes]]
+) -> State:
     """The state after facts given as type names and payloads."""
     state, evolve = decider.initial, decider.evolve
     for type_, payload in facts:

@@ -19,9 +19,9 @@ from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from kernel import sql
-from kernel.append import NO_HISTORY, PAGE_RECORDS_MAX, Committed, Decided, Head, History, Repeated, Result
+from kernel.append import NO_HISTORY, PAGE_RECORDS_MAX, Decided, Head, History, Repeated, Result
 from kernel.clock import Clock
-from kernel.execute import NotFinal, StartRefused, Unavailable
+from kernel.errors import NotFinal, StartRefused, Unavailable
 from kernel.project import Tables, tables_of
 from kernel.record import Record, record_hash
 from kernel.writer import Writer
@@ -46,7 +46,8 @@ SELECT current_user, rolsuper, rolbypassrls,
 FROM pg_roles WHERE rolname = current_user
 """
 _HISTORY = (
-    "SELECT stream, type, payload FROM log.events WHERE tenant = %b AND stream = ANY(%s::text[]) ORDER BY stream, version"
+    "SELECT stream, type, payload FROM log.events WHERE tenant = %b AND stream = ANY(%s::text[])"
+    " ORDER BY stream, version"
 )
 _LAST = (
     f"SELECT {sql.RECORD_COLUMNS} FROM unnest(%s::text[]) AS n(name) CROSS JOIN LATERAL"  # noqa: S608 - constants.
@@ -100,9 +101,13 @@ class PostgresStore:
     async def open(cls, url: str, reader_url: str, clock: Clock) -> Self:
         """A store that is ready."""
         store = await asyncio.to_thread(cls, url, reader_url, clock)
-        await store._pool.open()
-        await store._reader.open()
+        await store.begin()
         return store
+
+    async def begin(self) -> None:
+        """Open the pools that reads go through."""
+        await self._pool.open()
+        await self._reader.open()
 
     async def close(self) -> None:
         """Record what is waiting, then let go of every connection."""
@@ -154,14 +159,14 @@ class PostgresStore:
     def histories_within(
         self, connection: psycopg.Connection[Any], tenant: UUID, streams: Sequence[str]
     ) -> Mapping[str, History]:
-        """Whole streams, as the caller's transaction sees them."""
+        """Whole streams; the caller holds their heads, so nothing arrives between the two questions."""
         cursor = connection.cursor(binary=True)
         last = cursor.execute(_LAST, [list(streams), tenant]).fetchall()
         facts = cursor.execute(_HISTORY, [tenant, list(streams)]).fetchall()
         return self._histories(facts, last)
 
     def append_within(self, connection: psycopg.Connection[Any], decided: Sequence[Decided]) -> list[Result]:
-        """Record commands in the caller's transaction; an id that is taken, or a stream that moved, stands as result."""
+        """Record commands in the caller's transaction, which holds the heads; an id that is taken stands as result."""
         cursor = connection.cursor(binary=True)
         if not decided:
             return []
@@ -179,10 +184,16 @@ class PostgresStore:
 
     async def histories(self, tenant: UUID, streams: Sequence[str]) -> Mapping[str, History]:
         """Whole streams; a stream without facts is absent."""
-        async with _reading(self._pool, tenant) as cursor:
-            last = await (await cursor.execute(_LAST, [list(streams), tenant])).fetchall()
-            facts = await (await cursor.execute(_HISTORY, [tenant, list(streams)])).fetchall()
-        return self._histories(facts, last)
+        async with _connected(self._pool) as connection:
+            facts, last = connection.cursor(binary=True), connection.cursor(binary=True)
+            # One snapshot, or a fact that arrives between the two would give an old state its new version.
+            async with connection.pipeline():
+                await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                await connection.execute(sql.SET_TENANTS, [sql.tenants_text([tenant])])
+                await facts.execute(_HISTORY, [tenant, list(streams)])
+                await last.execute(_LAST, [list(streams), tenant])
+                await connection.execute("COMMIT")
+            return self._histories(await facts.fetchall(), await last.fetchall())
 
     async def history(self, tenant: UUID, stream: str, recorded_until: datetime | None = None) -> History:
         """A stream, as far as it was recorded at `recorded_until`."""
@@ -239,14 +250,11 @@ class PostgresStore:
                 return dict(await reader.fetchall())
 
     def _histories(self, facts: Iterable[Sequence[Any]], last: Iterable[Sequence[Any]]) -> dict[str, History]:
-        """Each stream up to its end. The ends are read first and the facts with a later view of the log: whatever was
-        recorded in between is cut off, or the fold would lack facts that its version claims.
-        """
         found: dict[str, list[tuple[str, bytes]]] = {}
         for stream, type_, payload in facts:
             found.setdefault(stream, []).append((type_, payload))
         ends = [sql.record_of(self._log_id, row) for row in last]
-        return {end.stream: History(found[end.stream][: end.version], end.version, record_hash(end)) for end in ends}
+        return {end.stream: History(found[end.stream], end.version, record_hash(end)) for end in ends}
 
 
 def _options() -> dict[str, Any]:
@@ -305,7 +313,7 @@ def _check_role(connection: psycopg.Connection[TupleRow]) -> None:
     role, superuser, bypasses, owns = row
     if superuser or bypasses or owns:
         fault = "is a superuser" if superuser else "bypasses row-level security" if bypasses else "owns tables"
-        message = f"the role {role} {fault}: nothing it could not alter would be proven. Start as the service's own role."
+        message = f"the role {role} {fault}, so it could alter the log; start as the service's own role"
         raise StartRefused(message)
 
 

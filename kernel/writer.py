@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -22,7 +22,7 @@ from psycopg import errors
 from kernel import sql
 from kernel.append import Decided, Place, Placed, Repeated, Result
 from kernel.clock import Clock
-from kernel.execute import Busy, Overloaded, Unavailable
+from kernel.errors import Busy, Overloaded, Unavailable
 from kernel.project import Statement, Tables
 
 BATCH_COMMANDS_MAX: Final = 512
@@ -43,7 +43,9 @@ class _Waiting(NamedTuple):
 class Writer:
     """The one thread of a process that appends. Callers submit from their event loops and never cancel it."""
 
-    def __init__(self, connect: Any, log_id: UUID, tables: Tables, clock: Clock) -> None:
+    def __init__(
+        self, connect: Callable[[], psycopg.Connection[Any]], log_id: UUID, tables: Tables, clock: Clock
+    ) -> None:
         """`connect` opens an autocommitting connection of the service's role."""
         self._connect, self._log_id, self._tables, self._clock = connect, log_id, tables, clock
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
@@ -108,7 +110,7 @@ class Writer:
         self._connection.close()
 
     def _gather(self) -> bool:
-        """Fill the batch with at most one command a stream, waiting for the first; False when there is no more to do."""
+        """Fill the batch with at most one command a stream, waiting for the first; False when nothing is left to do."""
         self._batch = []
         streams: set[tuple[UUID, str]] = set()
         held, self._held = self._held, deque()
@@ -169,7 +171,7 @@ class Writer:
             return self._attempt(batch, judging=True)
         except psycopg.OperationalError:
             raise
-        except Exception:  # noqa: BLE001
+        except Exception:  # noqa: BLE001 - as above.
             self._rollback()
         return [self._alone(one) for one in batch]
 
@@ -187,7 +189,7 @@ class Writer:
         return result
 
     def _attempt(self, batch: Sequence[Decided], *, judging: bool) -> list[Result]:
-        """One transaction. Unjudged, only commands without facts are asked for the version: the others' inserts tell."""
+        """One transaction. Unjudged, only for commands without facts is the version asked: the others' inserts tell."""
         doubtful = list(batch) if judging else [one for one in batch if not one.facts]
         at, commands, versions = self._begin(batch, batch if judging else (), doubtful)
         results = sql.judged_all(batch, commands, versions)
@@ -221,7 +223,7 @@ class Writer:
 
     def _rollback(self) -> None:
         if not self._connection.closed:
-            # Not `execute("ROLLBACK")`: psycopg takes what a failed pipeline skipped for prepared, until rollback() says so.
+            # Not `execute("ROLLBACK")`: psycopg takes what a failed pipeline skipped for prepared, until rollback().
             self._connection.rollback()
 
     def _reconnect(self) -> bool:

@@ -23,7 +23,9 @@ class Wire:
         assert parts.port is not None
         self._server = ("127.0.0.1", parts.port)
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = urlunsplit(parts._replace(netloc=f"{parts.netloc.rpartition(':')[0]}:{self._listener.getsockname()[1]}"))
+        self.url = urlunsplit(
+            parts._replace(netloc=f"{parts.netloc.rpartition(':')[0]}:{self._listener.getsockname()[1]}")
+        )
         self.cut: Cut | None = None
         self.cuts = 0
         self.refusing = False

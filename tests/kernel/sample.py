@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import ClassVar, Final
 
 from google.protobuf.message import Message
+from recoup.sample.v1.sample_pb2 import BookClosed, BookOpened, CloseBook, EntryPosted, OpenBook, PostEntry
 
 from kernel.decider import Decider, Fault, Heard, Refused
-from kernel.project import Insert, RowChange, Update
-from recoup.sample.v1.sample_pb2 import BookClosed, BookOpened, CloseBook, EntryPosted, OpenBook, PostEntry
+from kernel.project import Insert, Row, RowChange, Update
 
 TABLES: Final = """
 CREATE SCHEMA views AUTHORIZATION "recoup_sample_migrator";
@@ -72,7 +72,7 @@ def _posted(command: PostEntry, book: Book) -> Message:
     balance = book.balance_minor + command.amount_minor
     if balance < 0:
         fault = Fault("/amount_minor", "overdrawn", f"leaves {balance}")
-        raise BookOverdrawn(f"It would be {balance}.", [fault])
+        raise BookOverdrawn(f"It would be {balance}.", [fault])  # noqa: TRY003, EM102 - the facts of the case.
     return EntryPosted(
         book_id=command.book_id, amount_minor=command.amount_minor, balance_after_minor=balance, memo=command.memo
     )
@@ -104,14 +104,14 @@ BOOK: Final = Decider(
 def project(heard: Heard) -> Iterable[RowChange]:
     """One row a book."""
     fact = heard.fact
-    at = {"version": heard.version, "number": heard.number, "recorded_at": heard.recorded_at}
+    assert isinstance(fact, BookOpened | EntryPosted | BookClosed)
+    at: Row = {"version": heard.version, "number": heard.number, "recorded_at": heard.recorded_at}
+    key: Row = {"tenant": heard.tenant, "book_id": fact.book_id}
     match fact:
         case BookOpened():
-            row = {"tenant": heard.tenant, "book_id": fact.book_id, "client": fact.client, "balance_minor": 0}
+            row: Row = {"tenant": heard.tenant, "book_id": fact.book_id, "client": fact.client, "balance_minor": 0}
             yield Insert("views.book", {**row, **at, "partition": heard.partition})
         case EntryPosted():
-            key = {"tenant": heard.tenant, "book_id": fact.book_id}
             yield Update("views.book", key, {**at, "balance_minor": fact.balance_after_minor})
         case BookClosed():
-            key = {"tenant": heard.tenant, "book_id": fact.book_id}
             yield Update("views.book", key, {**at, "closed": True, "memos": ["closed", 'with "quotes", \\ and {}']})

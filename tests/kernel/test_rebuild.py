@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 import pytest
+from recoup.sample.v1.sample_pb2 import OpenBook, PostEntry
 
 from deploy.local.databases import Database
 from kernel.append import heard_of
@@ -16,7 +17,6 @@ from kernel.clock import RealClock
 from kernel.project import Key, Row, apply_in_memory
 from kernel.rebuild import RebuildRefused, Rebuilt, rebuild
 from kernel.store import PostgresStore
-from recoup.sample.v1.sample_pb2 import OpenBook, PostEntry
 from tests.kernel.sample import BOOK, project
 from tests.kernel.worlds import CALLERS, NORTH, SOUTH, World, book_id, postgres_world, request
 
@@ -43,11 +43,11 @@ def as_migrator(world: World) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-async def fresh_fold(world: World) -> dict[Key, Row]:
+async def fresh_fold(world: World) -> MutableMapping[Key, Row]:
     """The rows that the log comes to, folded here."""
     store = world.store
     assert isinstance(store, PostgresStore)
-    rows: dict[str, dict[Key, Row]] = {}
+    rows: dict[str, MutableMapping[Key, Row]] = {}
     for partition in range(store.partitions):
         async for page in store.read_log(partition):
             for record in page:
@@ -99,7 +99,8 @@ async def test_the_new_tables_have_the_old_ones_policies_privileges_and_indexes(
         " WHERE schemaname = 'views' ORDER BY 1, 2",
         "rows": "SELECT relname, relrowsecurity, relforcerowsecurity, relacl::text FROM pg_class"
         " WHERE relnamespace = 'views'::regnamespace AND relkind = 'r'",
-        "indexes": "SELECT regexp_replace(indexdef, ' INDEX \\w+ ', ' ') FROM pg_indexes WHERE schemaname = 'views' ORDER BY 1",
+        "indexes": "SELECT regexp_replace(indexdef, ' INDEX \\w+ ', ' ') FROM pg_indexes"
+        " WHERE schemaname = 'views' ORDER BY 1",
         "schema": "SELECT nspacl::text FROM pg_namespace WHERE nspname = 'views'",
     }
     with as_migrator(world) as owner:

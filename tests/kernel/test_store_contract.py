@@ -8,15 +8,16 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from google.protobuf.message import Message
+from recoup.event.v1.answer_pb2 import Answer
+from recoup.sample.v1.sample_pb2 import BookOpened, CloseBook, OpenBook, PostEntry
 
 from deploy.local.databases import Database
 from kernel.clock import RealClock, SimulatedClock
 from kernel.decider import Heard
 from kernel.execute import Busy, IdReused, Incomplete, NotFinal, Unknown
-from kernel.project import Insert
+from kernel.project import Insert, Row
 from kernel.record import ZERO_HASH, chain_next, chain_start, record_hash
-from recoup.event.v1.answer_pb2 import Answer
-from recoup.sample.v1.sample_pb2 import BookOpened, CloseBook, OpenBook, PostEntry
 from tests.kernel.sample import BOOK
 from tests.kernel.worlds import (
     ALPHA,
@@ -133,9 +134,13 @@ async def test_another_input_under_a_used_id_is_refused(world: World) -> None:
 
 async def test_one_given_id_is_another_command_for_every_caller_and_type(world: World) -> None:
     for (tenant, client), caller in CALLERS.items():
-        answer = await world.executor.execute(
-            request(OpenBook(book_id=book_id(tenant.int), client=client), caller=caller, given_id="one")
-        ) if client == "alpha" else None
+        answer = (
+            await world.executor.execute(
+                request(OpenBook(book_id=book_id(tenant.int), client=client), caller=caller, given_id="one")
+            )
+            if client == "alpha"
+            else None
+        )
         assert answer is None or not answer.replayed
     answer = await world.executor.execute(request(PostEntry(book_id=A, amount_minor=1), given_id="one"))
     assert not answer.replayed
@@ -202,7 +207,7 @@ async def test_many_commands_keep_their_order_within_a_stream_and_each_has_its_o
 
 
 async def test_rows_of_a_request_commit_with_it_only_when_it_is_accepted(world: World) -> None:
-    row = {"client": "x", "balance_minor": 0, "version": 1, "partition": 0, "number": 0, "recorded_at": NOON}
+    row: Row = {"client": "x", "balance_minor": 0, "version": 1, "partition": 0, "number": 0, "recorded_at": NOON}
     extra = Insert("views.book", {"tenant": NORTH, "book_id": "beside", **row})
     await world.executor.execute(request(PostEntry(book_id=A, amount_minor=1), rows=[extra]))
     assert "beside" not in world.rows(NORTH)
@@ -211,7 +216,7 @@ async def test_rows_of_a_request_commit_with_it_only_when_it_is_accepted(world: 
 
 
 async def test_a_row_that_another_has_just_written_makes_the_command_busy_and_leaves_nothing(world: World) -> None:
-    row = {"client": "x", "balance_minor": 0, "version": 1, "partition": 0, "number": 0, "recorded_at": NOON}
+    row: Row = {"client": "x", "balance_minor": 0, "version": 1, "partition": 0, "number": 0, "recorded_at": NOON}
     extra = Insert("views.book", {"tenant": NORTH, "book_id": "beside", **row})
     await world.executor.execute(request(OpenBook(book_id=A, client="alpha"), rows=[extra]))
     with pytest.raises(Busy):
@@ -221,9 +226,7 @@ async def test_a_row_that_another_has_just_written_makes_the_command_busy_and_le
 
 
 async def test_numbers_are_dense_and_the_log_reads_back_in_pages(world: World) -> None:
-    await world.executor.execute_many(
-        [request(OpenBook(book_id=book_id(n), client="alpha")) for n in range(10, 1210)]
-    )
+    await world.executor.execute_many([request(OpenBook(book_id=book_id(n), client="alpha")) for n in range(10, 1210)])
     total = 0
     for head in await world.store.heads():
         pages = [page async for page in world.store.read_log(head.partition)]
@@ -278,7 +281,7 @@ def heard(tenant: object = NORTH, fact_id: str = "fact", recorded_at: datetime =
 async def test_a_reaction_runs_once_for_a_fact_with_several_commands_on_one_stream(simulated: World) -> None:
     await opened(simulated)
     simulated.clock.advance_to(NOON + timedelta(days=9))
-    owed = [
+    owed: list[tuple[Heard, list[Message]]] = [
         (heard(), [PostEntry(book_id=A, amount_minor=5), PostEntry(book_id=A, amount_minor=-2)]),
         (heard(fact_id="next"), [OpenBook(book_id=B, client="alpha"), PostEntry(book_id=A, amount_minor=-50)]),
         (heard(SOUTH), [OpenBook(book_id=A, client="alpha")]),

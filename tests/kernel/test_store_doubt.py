@@ -1,4 +1,4 @@
-"""A commit in doubt: whatever happens to the connection around it, a command has one effect and gets its first answer."""
+"""A commit in doubt: whatever happens to the connection around it, a command has one effect and one answer."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import psycopg
 import pytest
+from recoup.sample.v1.sample_pb2 import OpenBook, PostEntry
 
 from deploy.local.databases import Database
 from kernel.clock import RealClock
 from kernel.execute import Unavailable
 from kernel.store import PostgresStore
-from recoup.sample.v1.sample_pb2 import OpenBook, PostEntry
 from tests.kernel.cut_wire import Cut, wire
 from tests.kernel.worlds import NORTH, World, book_id, executor_of, postgres_world, request
 
@@ -34,7 +34,9 @@ async def wired(database: Database, url: str) -> World:
 
 
 @pytest.mark.parametrize("cut", ["before", "after", "late"])
-async def test_a_connection_cut_around_the_commit_leaves_one_effect_and_one_answer(database: Database, cut: Cut) -> None:
+async def test_a_connection_cut_around_the_commit_leaves_one_effect_and_one_answer(
+    database: Database, cut: Cut
+) -> None:
     with wire(database.url) as line:
         world = await wired(database, line.url)
         await world.executor.execute(request(OpenBook(book_id=A, client="alpha")))

@@ -62,7 +62,7 @@ def request(
 class World:
     """One log, an executor upon it, and a look at its read rows."""
 
-    store: Store
+    store: MemoryStore | PostgresStore
     executor: Executor
     rows: Callable[[UUID], Mapping[str, Mapping[str, Any]]]
     within: Callable[[], Any]
