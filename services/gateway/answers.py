@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from recoup.accounts.v1 import service_pb2 as contract
@@ -14,9 +14,10 @@ from kernel.decider import Fault
 from kernel.dial import CallFailed
 from services.gateway.asked import Asked, Commanded
 from services.gateway.batch_store import Status
-from services.gateway.placing import json_faults
+from services.gateway.placing import joined, json_faults, sound_part
 from services.gateway.problems import error_of
 from services.gateway.rendering import state
+from services.gateway.strict_json import Document
 from services.gateway.verdicts import Translate, decider_faults, problem_of, refusal_problem
 
 REPLAYED: Final = {"Idempotency-Replayed": "true"}
@@ -64,6 +65,16 @@ def account_json(account: AccountState) -> dict[str, object]:
 def shortcomings_of(account: AccountState) -> list[dict[str, str]]:
     """What a quarantined account lacks."""
     return [error_of(fault) for fault in json_faults(decider_faults(account.shortcomings))]
+
+
+async def every_fault(asked: Asked, sent: Sequence[tuple[Document, Sequence[Fault]]]) -> list[list[Fault]]:
+    """For documents whose shape is wrong: their faults, and those that the rules find in what is sound of each."""
+    sound = [sound_part(document, faults, asked.principal.client) for document, faults in sent]
+    checks = await asked.accounts.validate(asked.caller, sound)
+    return [
+        joined(faults, json_faults(decider_faults(check.errors)))
+        for (_document, faults), check in zip(sent, checks, strict=True)
+    ]
 
 
 def placed_status(answer: Answer) -> Status:

@@ -23,7 +23,7 @@ from starlette.requests import ClientDisconnect
 from kernel.decider import Fault
 from kernel.dial import CallFailed
 from services.gateway.accounts import COMMANDS_MAX, derived_id
-from services.gateway.answers import placed_status, refused_faults
+from services.gateway.answers import every_fault, placed_status, refused_faults
 from services.gateway.asked import Commanded
 from services.gateway.batch_rows import Row, Rows, Stopped
 from services.gateway.batch_store import BatchStore, RowResult, State
@@ -116,26 +116,30 @@ class Batch:
     async def _placed(self, rows: Sequence[Row]) -> None:
         """Place these rows in one call and keep their results."""
         assert len(rows) <= COMMANDS_MAX
-        results: list[RowResult] = []
         ready: list[_Placed] = []
+        wrong: list[tuple[Row, Sequence[Fault]]] = []
         for row in rows:
             made = self._message(row)
             if isinstance(made, PlacementMessage):
                 ready.append(_Placed(row, made))
             else:
-                results.append(_refused(row, made))
-        if ready:
-            results += await self._decided(ready)
+                wrong.append((row, made))
+        results = [*await self._refused(wrong), *await self._decided(ready)]
         await self._store.add(self._job_id, sorted(results, key=lambda result: result.row))
 
     def _message(self, row: Row) -> PlacementMessage | Sequence[Fault]:
         if row.document is None:
             return row.faults
-        made = placement(row.document, self._asked.principal.client, currencies=row.has_currencies)
-        return [row.pointing(fault) for fault in made] if isinstance(made, list) else made
+        return placement(row.document, self._asked.principal.client, currencies=row.has_currencies)
+
+    async def _refused(self, wrong: Sequence[tuple[Row, Sequence[Fault]]]) -> list[RowResult]:
+        """Rows that never become commands, each with every fault of it that can be found."""
+        readable = [(row.document, faults) for row, faults in wrong if row.document is not None]
+        found = iter(await every_fault(self._asked, readable) if readable else ())
+        return [_refused(row, faults if row.document is None else next(found)) for row, faults in wrong]
 
     async def _decided(self, ready: Sequence[_Placed]) -> list[RowResult]:
-        outcomes = await self._outcomes(ready)
+        outcomes = await self._outcomes(ready) if ready else []
         results = [_result(placed, outcome) for placed, outcome in zip(ready, outcomes, strict=True)]
         quarantined = [index for index, result in enumerate(results) if result.status == "quarantined"]
         if quarantined:
@@ -173,7 +177,7 @@ def _refused(row: Row, faults: Sequence[Fault]) -> RowResult:
     balance = value.get("balance")
     total = _money(balance.get("total")) if isinstance(balance, dict) else None
     amount, currency = (total.amount, total.currency) if total is not None else (None, None)
-    errors = [error_of(fault) for fault in faults]
+    errors = [error_of(row.pointing(fault)) for fault in faults]
     return RowResult(row.number, _shown(value.get("client_reference")), "refused", None, amount, currency, errors)
 
 

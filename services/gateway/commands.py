@@ -177,7 +177,7 @@ POINTERS: Final = {
 def message_of(body: Body, account_id: str, ids: dict[str, str]) -> Message:
     """The command on this account; `ids` are those that the address names or the call derives."""
     made = COMMANDS[type(body)]()
-    fill(made, body, SHAPES[type(body)])
+    fill(made, body.model_dump(by_alias=True), SHAPES[type(body)])
     for name, value in {"account_id": account_id, **ids}.items():
         setattr(made, name, value)
     for name in ("amount", "difference"):

@@ -29,7 +29,6 @@ ROOT: Final = "^"
 class Step:
     """What becomes of one field: `path` leads to its place, from the message or, if `rooted`, from the outermost."""
 
-    name: str
     label: str
     path: tuple[str, ...]
     rooted: bool
@@ -64,11 +63,11 @@ def compiled(shape: type[Body], message: Descriptor, root: Descriptor | None = N
     return Shapes(tuple(steps), elsewhere)
 
 
-def fill(message: Message, body: Body, shapes: Shapes, root: Message | None = None) -> None:
-    """Put every field of `body` that was given into `message`."""
+def fill(message: Message, sent: Mapping[str, Any], shapes: Shapes, root: Message | None = None) -> None:
+    """Put every field that was sent, in the JSON form of its shape, into `message`."""
     root = message if root is None else root
     for step in shapes.steps:
-        value = getattr(body, step.name)
+        value = sent.get(step.label)
         if value is None:
             continue
         target: Any = root if step.rooted else message
@@ -89,7 +88,7 @@ def _put(target: Any, name: str, value: Any, step: Step, root: Message) -> None:
         for item in value if step.many else (value,):
             fill(held.add() if step.many else held, item, step.within, root)
     elif step.money:
-        setattr(target, name, value.amount)
+        setattr(target, name, value.get("amount", 0))
     elif step.words is not None:
         setattr(target, name, step.words[value])
     elif step.many:
@@ -116,7 +115,7 @@ def _step(  # noqa: PLR0913, PLR0917 - what is known of one field.
     inner = isinstance(item, type) and issubclass(item, Body) and not money
     place = _found(root if rooted else message, path, f"{message.full_name}.{name}")
     within = compiled(item, place, root) if inner else None
-    return Step(name, label, path, rooted, word.numbers() if word else None, money, many, within)
+    return Step(label, path, rooted, word.numbers() if word else None, money, many, within)
 
 
 def _path(name: str, at: str | None, message: Descriptor) -> tuple[str, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from typing import Any, Final
 
 from recoup.accounts.v1 import placement_pb2
 
@@ -29,25 +30,80 @@ POINTERS: Final = Pointers(
 )
 
 
+SUMS: Final = ("balance", "itemization", "debt")
+"""Groups that rules compare with each other: when one is at fault, nothing that a rule says of them is certain."""
+
+
 def placement(document: Document, client: str, *, currencies: bool = True) -> placement_pb2.Placement | list[Fault]:
-    """What the client places, or every fault of the document. `currencies`: each amount names its own."""
+    """What the client places, or every fault of the document's shape. `currencies`: each amount names its own."""
     mixed = currency_faults(document.value) if currencies else ()
     body, faults = shaped(Placement, document.value, [*document.faults, *mixed])
-    return faults if body is None else message_of(body, client)
+    return faults if body is None else message_of(document.value, client)
 
 
-def message_of(body: Placement, client: str) -> placement_pb2.Placement:
+def message_of(sent: Mapping[str, Json], client: str) -> placement_pb2.Placement:
     """The contract's message: the same content gives the same bytes, whatever way it came."""
     made = placement_pb2.Placement()
-    fill(made, body, SHAPES)
+    fill(made, sent, SHAPES)
     made.terms.client_id = client
-    made.terms.balance.buckets.other_minor = sum(item.amount.amount for item in body.balance.other)
-    for number, (collateral, sent) in enumerate(zip(made.terms.debt.collateral, body.debt.collateral, strict=True), 1):
-        collateral.collateral_id = f"collateral-{number}"
-        made.collateral_identifiers.append(sent.identifier)
+    made.terms.balance.buckets.other_minor = sum(item.amount_minor for item in made.terms.balance.other)
+    for number, held in enumerate(made.terms.debt.collateral, 1):
+        held.collateral_id = f"collateral-{number}"
+    made.collateral_identifiers.extend(_identifiers(sent))
     for number, document in enumerate(made.terms.documents, 1):
         document.document_id = document.document_id or f"document-{number}"
     return made
+
+
+def _identifiers(sent: Mapping[str, Any]) -> Iterator[str]:
+    """Those of the collateral, in its order; the vault keeps them, so they stand apart in the message."""
+    for held in (sent.get("debt") or {}).get("collateral") or ():
+        yield held.get("identifier", "")
+
+
+def sound_part(document: Document, faults: Iterable[Fault], client: str) -> placement_pb2.Placement:
+    """The message of what is not at fault: so that the rules can judge the rest of a document whose shape is wrong."""
+    value = deepcopy(document.value)
+    for fault in faults:
+        _remove(value, [token.replace("~1", "/").replace("~0", "~") for token in fault.pointer.split("/")[1:]])
+    return message_of(value, client)
+
+
+def joined(faults: Sequence[Fault], found: Iterable[Fault]) -> list[Fault]:
+    """The faults of the shape, and those that rules found in the sound part and that do not follow from them."""
+    doubtful = {_group(fault) for fault in faults if fault.code not in ("unknown_field", "mixed_currency")}
+    sums_doubtful = not doubtful.isdisjoint(SUMS)
+    certain = [
+        fault
+        for fault in found
+        if fault.pointer
+        and not (sums_doubtful and _group(fault) in SUMS)
+        and not any(_within(fault.pointer, known.pointer) for known in faults)
+    ]
+    return [*faults, *certain]
+
+
+def _remove(value: Json, path: list[str]) -> None:
+    """Remove what stands at the path; with an item of a list the whole list, so that no other item moves."""
+    holder, last = value, ""
+    for token, following in zip(path, [*path[1:], ""], strict=True):
+        if isinstance(value, dict):
+            holder, last = value, token
+            value = value.get(token)
+        elif isinstance(value, list) and following and token.isdigit() and int(token) < len(value):
+            value = value[int(token)]
+        else:
+            break
+    if isinstance(holder, dict):
+        holder.pop(last, None)
+
+
+def _group(fault: Fault) -> str:
+    return fault.pointer.split("/")[1] if fault.pointer else ""
+
+
+def _within(one: str, other: str) -> bool:
+    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 
 def json_faults(faults: Iterable[Fault]) -> list[Fault]:

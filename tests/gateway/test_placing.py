@@ -163,6 +163,36 @@ def test_every_fault_of_the_shape_is_named_at_once(http: httpx2.Client) -> None:
     ]
 
 
+def test_faults_of_shape_and_of_rules_are_named_together(http: httpx2.Client) -> None:
+    wrong = placement(
+        more=1,
+        batch_reference=7,
+        balance__total=usd(11_999),
+        debtors__0__date_of_birth="2020-01-01",
+        debtors__0__name__middle="\u202e",
+        portfolio_id="none such",
+    )
+    expected = [
+        ("/balance/total/amount", "sum"),
+        ("/batch_reference", "wrong_type"),
+        ("/debtors/0/date_of_birth", "under_age"),
+        ("/debtors/0/name/middle", "forbidden_character"),
+        ("/itemization/current_amount/amount", "sum"),
+        ("/more", "unknown_field"),
+        ("/portfolio_id", "unknown"),
+    ]
+    for answer in (
+        http.post("/v1/placements", json=wrong, headers=keyed()),
+        http.post("/v1/placements:validate", json=wrong),
+    ):
+        assert errors_of(answer) == expected
+    doubtful = placement(balance__fees={"amount": "2000", "currency": "USD"}, debtors__0__date_of_birth="2020-01-01")
+    assert errors_of(http.post("/v1/placements:validate", json=doubtful)) == [
+        ("/balance/fees/amount", "wrong_type"),
+        ("/debtors/0/date_of_birth", "under_age"),
+    ]
+
+
 def test_a_name_keeps_its_joiners(http: httpx2.Client) -> None:
     made = http.post(
         "/v1/placements", json=placement(debtors__0__name__first="\u0646\u06cc\u200c\u0627"), headers=keyed()

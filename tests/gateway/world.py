@@ -49,7 +49,7 @@ class World:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.surroundings.ports['gateway.http']}"
 
-    def key(self, *clients: str, tenant: UUID = NORTH, scopes: Sequence[str] = SCOPES, **more: Any) -> str:  # noqa: ANN401 - what create_key takes.
+    def key(self, *clients: str, tenant: UUID = NORTH, scopes: Sequence[str] = SCOPES, **more: Any) -> str:
         """A new API key."""
         with psycopg.connect(self.surroundings.databases["gateway"].url) as connection:
             made = {"environment": "test", "name": "test", **more}

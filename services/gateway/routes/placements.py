@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from kernel.decider import Fault
 from services.gateway import openapi
-from services.gateway.answers import decided, placed_response
+from services.gateway.answers import decided, every_fault, placed_response
 from services.gateway.asked import Asked, Checking, Commanding, account_uuid, document
 from services.gateway.placement import Placement
 from services.gateway.placing import json_faults, placement
@@ -32,7 +32,7 @@ router = APIRouter(tags=["placements"])
 async def place(request: Request, commanded: Commanding) -> Response:
     """Place one account. 201 when it was made, also when it was quarantined; 200 when it existed with equal content."""
     commanded.asked.principal.require(SCOPE)
-    made = _placed(await document(request), commanded.asked)
+    made = await _placed(await document(request), commanded.asked)
     command = contract.AccountsCommand(given_id=commanded.given_id(), place=made)
     return placed_response(*await decided(commanded, command, json_faults))
 
@@ -45,9 +45,11 @@ async def place(request: Request, commanded: Commanding) -> Response:
 async def validate(request: Request, asked: Checking) -> Response:
     """Check a placement exactly as placing it would, without any effect. Shortcomings that quarantine are warnings."""
     asked.principal.require(SCOPE)
-    made = placement(await document(request), asked.principal.client)
+    sent = await document(request)
+    made = placement(sent, asked.principal.client)
     if isinstance(made, list):
-        return JSONResponse({"errors": [error_of(fault) for fault in made], "warnings": []})
+        (faults,) = await every_fault(asked, [(sent, made)])
+        return JSONResponse({"errors": [error_of(fault) for fault in faults], "warnings": []})
     (check,) = await asked.accounts.validate(asked.caller, [made])
     errors = decider_faults(check.errors)
     warnings = [*decider_faults(check.shortcomings), *decider_faults(check.warnings)]
@@ -69,7 +71,7 @@ async def complete(account_id: str, request: Request, commanded: Commanding) -> 
     """Supply what a quarantined account lacked: the whole placement again, under the same client_reference."""
     commanded.asked.principal.require(SCOPE)
     account_uuid(account_id)
-    made = _placed(await document(request), commanded.asked)
+    made = await _placed(await document(request), commanded.asked)
     await _refuse_other_account(account_id, made, commanded.asked)
     command = contract.AccountsCommand(given_id=commanded.given_id(), complete=made)
     answer, account = await decided(commanded, command, json_faults)
@@ -88,9 +90,10 @@ async def _refuse_other_account(account_id: str, made: placement_pb2.Placement, 
         raise Problem(Code.CONFLICT, message, faults=[Fault("/client_reference", "conflict", message)])
 
 
-def _placed(sent: Document, asked: Asked) -> placement_pb2.Placement:
+async def _placed(sent: Document, asked: Asked) -> placement_pb2.Placement:
     made = placement(sent, asked.principal.client)
     if isinstance(made, list):
+        (faults,) = await every_fault(asked, [(sent, made)])
         detail = "The placement was understood, and some of it is wrong; `errors` names each place."
-        raise Problem(Code.INVALID, detail, faults=made)
+        raise Problem(Code.INVALID, detail, faults=faults)
     return made
