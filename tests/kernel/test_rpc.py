@@ -16,13 +16,14 @@ import pytest
 from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from recoup.event.v1.answer_pb2 import Answer
 from recoup.sample.v1 import service_pb2, service_pb2_grpc
 from recoup.sample.v1.sample_pb2 import CloseBook, OpenBook, PostEntry
 
 from kernel import rpc
 from kernel.clock import Clock, RealClock, SimulatedClock
 from kernel.dial import CallFailed, Peer, Tokens, status_from
-from kernel.execute import Executor
+from kernel.execute import Executor, Unavailable
 from kernel.status import faults_of, reason_of
 from kernel.telemetry import CALLS_RUNNING
 from kernel.tenancy import Caller, Verifier, sign
@@ -289,9 +290,39 @@ def _random() -> Iterator[bytes]:
 
 
 async def test_a_message_beyond_the_bound_is_refused() -> None:
-    async with served() as it:
-        status = await failed_raw(it.raw("GetBook", b"\x0a\xff\xff\xff\x07" + b"x" * rpc.MESSAGE_BYTES_MAX))
+    unbounded = [("grpc.max_send_message_length", -1)]
+    metadata = grpc.aio.Metadata(("authorization", f"Bearer {sign(ANN, SECRET, 60)}"))
+    async with served() as it, grpc.aio.insecure_channel(f"127.0.0.1:{it.port}", options=unbounded) as channel:
+        stub = service_pb2_grpc.SampleServiceStub(channel)
+        request = service_pb2.GetBookRequest(book_id="x" * rpc.MESSAGE_BYTES_MAX)
+        status = await failed_raw(stub.GetBook(request, metadata=metadata))
     assert status.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_a_call_of_which_nothing_could_be_recorded_is_unavailable_as_a_whole(
+    monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    async def unavailable(*_requests: object) -> list[Unavailable]:
+        if count == 1:
+            raise Unavailable("away")  # noqa: EM101
+        return [Unavailable("away")] * count
+
+    async with served() as it:
+        monkeypatch.setattr(it.executor, "execute" if count == 1 else "execute_many", unavailable)
+        failure = await failed(it.execute(*[opened(BOOK)] * count))
+    assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE")
+
+
+async def test_a_call_of_which_something_was_recorded_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def half(*_requests: object) -> list[Answer | Unavailable]:
+        return [Answer(stream=f"book-{BOOK}", version=1), Unavailable("away")]
+
+    async with served() as it:
+        monkeypatch.setattr(it.executor, "execute_many", half)
+        recorded, lost = await it.execute(opened(BOOK), opened(OTHER))
+    assert recorded.answer.version == 1
+    assert reason_of(lost.error) == "UNAVAILABLE"
 
 
 async def test_many_faults_still_travel_with_their_status() -> None:
