@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 from rich.console import Console
@@ -45,6 +46,7 @@ def run(settings: Settings, console: Console, before_checks: Callable[[Platform]
     _introduce(portfolio, console)
     places = Places(settings.home)
     _begin_anew(places)
+    began = monotonic()
     with Platform(places, say=lambda line: console.print(f"[dim]{escape(line)}[/]")) as platform:
         job = Job(
             platform=platform,
@@ -54,14 +56,15 @@ def run(settings: Settings, console: Console, before_checks: Callable[[Platform]
             console=console,
             before_checks=before_checks,
         )
+        job.report.seconds["start"] = round(monotonic() - began, 2)
         try:
             told = asyncio.run(job.run())
         finally:
             file = job.report.write(settings.home)
     refused = sorted([*portfolio.refused, *(note for outcome in job.outcomes for note in outcome.refused)], key=_line)
-    _list(console, "refused", refused)
+    _list(console, "lines refused", refused)
     quarantined = sorted((note for outcome in job.outcomes for note in outcome.quarantined), key=_line)
-    _list(console, "quarantined", quarantined)
+    _list(console, "lines quarantined", quarantined)
     _tell(console, told)
     show(job.report, console)
     _look_around(console, settings.home, file, told)
@@ -82,7 +85,7 @@ def _introduce(portfolio: Portfolio, console: Console) -> None:
     console.print("people are invented, and what happens after the placement is simulated, all by one seed")
     if portfolio.shift_days is not None:
         console.print(f"every date of the file moves forward by {portfolio.shift_days:,} days")
-    _list(console, "with a warning", sorted(portfolio.warnings, key=_line))
+    _list(console, "warnings", sorted(portfolio.warnings, key=_line))
 
 
 def _begin_anew(places: Places) -> None:
@@ -104,7 +107,7 @@ def _line(note: Note) -> int:
 def _list(console: Console, what: str, notes: Sequence[Note]) -> None:
     if not notes:
         return
-    console.print(f"\n{len(notes):,} lines {what}:")
+    console.print(f"\n{what} ({len(notes):,}):")
     for note in notes[:NOTES_MAX]:
         console.print(f"  line {note.line:,}: {escape(note.text)}", soft_wrap=True)
     if len(notes) > NOTES_MAX:

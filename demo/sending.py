@@ -103,6 +103,6 @@ async def _results(api: Api, job_id: str) -> list[Mapping[str, Json]]:
 
 def _faults(row: Mapping[str, Json], name: str) -> str:
     faults = cast("Sequence[Mapping[str, str]]", row[name])
-    told = [f"{fault['pointer'].removeprefix('/')}: {fault['message']}" for fault in faults]
+    told = [": ".join(filter(None, (fault["pointer"].removeprefix("/"), fault["message"]))) for fault in faults]
     more = [f"and {len(told) - FAULTS_MAX:,} more"] if len(told) > FAULTS_MAX else []
     return "; ".join([*told[:FAULTS_MAX], *more])
