@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import rfc8785
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict
@@ -14,7 +16,7 @@ from recoup.accounts.v1 import state_pb2 as states
 from recoup.accounts.v1.terms_pb2 import AccountTerms
 from tests.contracts.samples import filled
 
-PUBLIC: list[type[Message]] = [states.AccountState, states.ClientState, states.PersonState]
+PUBLIC: list[Any] = [states.AccountState, states.ClientState, states.PersonState]
 
 
 def expected(message: Message) -> bytes:
