@@ -174,8 +174,13 @@ class Listener:
         for partition in ours:
             HALTED.labels(f"listen:{self.consumer}", source.service, partition).set(partition in halted)
             if partition in halted and partition not in hearing.halted:
-                log.error("halted", consumer=self.consumer, source=source.service, partition=partition,
-                          reason=halted[partition])
+                log.error(
+                    "halted",
+                    consumer=self.consumer,
+                    source=source.service,
+                    partition=partition,
+                    reason=halted[partition],
+                )
         hearing.halted = halted
 
     def _checkpoints(self, source: Source) -> dict[int, Checkpoint]:

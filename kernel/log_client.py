@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Final, Protocol
 
 from recoup.event.v1 import log_service_pb2
@@ -24,7 +24,7 @@ class Owner(Protocol):
     async def read_heads(self) -> Mapping[int, Position]:
         """Where every partition ends."""
 
-    def read_log(self, partition: int, from_number: int, to_number: int) -> AsyncIterator[Sequence[Record]]:
+    def read_log(self, partition: int, from_number: int, to_number: int) -> AsyncGenerator[Sequence[Record], None]:
         """Records of a range, in number order, in pages."""
 
 
@@ -43,7 +43,9 @@ class LogClient:
         log_id = uuid_of("log_id", answer.log_id)
         return {head.partition: Position(log_id, head.number, head.chain) for head in answer.heads}
 
-    async def read_log(self, partition: int, from_number: int, to_number: int) -> AsyncIterator[Sequence[Record]]:
+    async def read_log(
+        self, partition: int, from_number: int, to_number: int
+    ) -> AsyncGenerator[Sequence[Record], None]:
         """Records of a range; CallFailed when the owner stops, Unreadable when it sends what is no record."""
         request = log_service_pb2.ReadLogRequest(partition=partition, from_number=from_number, to_number=to_number)
         pages = self._peer.stream(self._stub.ReadLog, request, self._caller, seconds=PAGES_SECONDS_MAX)

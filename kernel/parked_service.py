@@ -126,9 +126,7 @@ class ParkedServicer(parked_service_pb2_grpc.ParkedServiceServicer):
         return await asyncio.to_thread(run)
 
 
-def _fact(
-    source: str, partition: int, number: int, error: str | None, record: bytes
-) -> parked_service_pb2.ParkedFact:
+def _fact(source: str, partition: int, number: int, error: str | None, record: bytes) -> parked_service_pb2.ParkedFact:
     kept = record_pb2.Record.FromString(bytes(record))
     return parked_service_pb2.ParkedFact(
         place=parked_service_pb2.ParkedPlace(source=source, partition=partition, number=number),

@@ -18,9 +18,7 @@ from kernel.telemetry import REACTIONS
 log = structlog.get_logger("reactions")
 
 
-def reactions(
-    executor: Executor, consumer: str, source: str, react: React, facts: Sequence[type[Message]]
-) -> Effect:
+def reactions(executor: Executor, consumer: str, source: str, react: React, facts: Sequence[type[Message]]) -> Effect:
     """The effect that executes what `react` says. Facts of types that are not among `facts` oblige us to nothing."""
     types = {str(fact.DESCRIPTOR.full_name): fact for fact in facts}
 
@@ -36,8 +34,13 @@ def reactions(
                 REACTIONS.labels(consumer, command.DESCRIPTOR.name, kind).inc()
                 # A refusal is an answer, recorded with its rule; it is said here because nobody waits for it.
                 if kind == "refusal":
-                    log.warning("reaction refused", command=command.DESCRIPTOR.name, stream=outcome.stream,
-                                rule=outcome.refusal.rule, correlation=heard.correlation_id)
+                    log.warning(
+                        "reaction refused",
+                        command=command.DESCRIPTOR.name,
+                        stream=outcome.stream,
+                        rule=outcome.refusal.rule,
+                        correlation=heard.correlation_id,
+                    )
 
     return effect
 

@@ -48,7 +48,11 @@ def remember(kind: str) -> Any:
             )
         mended = connection.execute("SELECT 1 FROM ear.mended").fetchone()
         for record in records:
-            if record.type.endswith("EntryPosted") and EntryPosted.FromString(record.payload).memo == POISON and not mended:
+            if (
+                record.type.endswith("EntryPosted")
+                and EntryPosted.FromString(record.payload).memo == POISON
+                and not mended
+            ):
                 message = "this entry cannot be understood"
                 raise ValueError(message)
 

@@ -77,7 +77,9 @@ class Owner:
         for index in range(facts):
             book = str(UUID(int=index % books))
             count = self.posted.get(book, 0)
-            commands.append(PostEntry(book_id=book, amount_minor=1, memo=memo) if count else OpenBook(book_id=book, client="c"))
+            commands.append(
+                PostEntry(book_id=book, amount_minor=1, memo=memo) if count else OpenBook(book_id=book, client="c")
+            )
             self.posted[book] = count + 1
         for start in range(0, len(commands), 250):
             self.execute(commands[start : start + 250])
@@ -149,9 +151,15 @@ class Ear:
 
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.database.admin_url) as connection:
-            return connection.execute(sql, parameters).fetchall() if sql.startswith("SELECT") else self._change(connection, sql, parameters)
+            return (
+                connection.execute(sql, parameters).fetchall()
+                if sql.startswith("SELECT")
+                else self._change(connection, sql, parameters)
+            )
 
-    def _change(self, connection: psycopg.Connection[Any], sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def _change(
+        self, connection: psycopg.Connection[Any], sql: str, parameters: Sequence[Any]
+    ) -> list[tuple[Any, ...]]:
         connection.execute(sql, parameters)
         return []
 
@@ -169,7 +177,8 @@ class Ear:
         """Every fact of the log had its effect exactly once, in the order of its partition, with the very bytes."""
         for partition, records in owner.log().items():
             rows = self.query(
-                "SELECT number, stream, version, payload FROM ear.effect WHERE kind = %s AND partition = %s ORDER BY seq",
+                "SELECT number, stream, version, payload FROM ear.effect"
+                " WHERE kind = %s AND partition = %s ORDER BY seq",
                 kind,
                 partition,
             )
@@ -194,7 +203,9 @@ def await_true(condition: Callable[[], bool], seconds: float = 30, what: str = "
 
 def read_topic(topic: str, broker: str, partitions: int = 8) -> dict[int, list[Any]]:
     """Every message of a topic, by partition, as kafka-python gives them."""
-    consumer = KafkaConsumer(bootstrap_servers=broker, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest")
+    consumer = KafkaConsumer(
+        bootstrap_servers=broker, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
     at = [TopicPartition(topic, partition) for partition in range(partitions)]
     consumer.assign(at)
     ends = consumer.end_offsets(at)

@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from recoup.sample.v1.sample_pb2 import EntryPosted
+
 from kernel.judge import Position, after
 from kernel.record import ZERO_HASH, Record, chain_next, chain_start, record_hash
-from recoup.sample.v1.sample_pb2 import EntryPosted
 
 LOG = UUID(int=77)
 START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)

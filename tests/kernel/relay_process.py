@@ -1,4 +1,4 @@
-"""A relay in a process of its own that dies, as by a power cut, at a named step. For tests; the product knows of no steps."""
+"""A relay in a process of its own that dies, as by a power cut, at a named step. The product knows of no steps."""
 
 from __future__ import annotations
 

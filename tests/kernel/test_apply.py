@@ -78,7 +78,9 @@ def test_many_facts_have_their_effect_in_one_transaction_with_the_checkpoint(con
     found = checkpoint.read(connection, PLACE)
     assert found is not None
     assert found.position == after(RECORDS[-1])
-    xids = connection.execute("SELECT DISTINCT e.xmin::text, c.xmin::text FROM ear.effect e, log.checkpoints c").fetchall()
+    xids = connection.execute(
+        "SELECT DISTINCT e.xmin::text, c.xmin::text FROM ear.effect e, log.checkpoints c"
+    ).fetchall()
     assert len(xids) == 1
     assert xids[0][0] == xids[0][1]
 
@@ -245,10 +247,11 @@ def test_retries_and_new_facts_at_the_same_time_stay_single_and_in_order(ear: Da
 def test_over_the_limit_the_partition_halts_and_a_retry_lets_it_go_on(connection: Connection) -> None:
     records = log_of(PARKED_MAX + 3, streams=1)
     effects = Effects(failing_at(0))
+    position = START
+    for record in records[: PARKED_MAX + 1]:
+        position = apply_run(connection, PLACE, effects, position, [record])
     with pytest.raises(Halted, match="parked"):
-        position = START
-        for record in records:
-            position = apply_run(connection, PLACE, effects, position, [record])
+        apply_run(connection, PLACE, effects, position, records[PARKED_MAX + 1 :])
     assert last(connection) == PARKED_MAX
     assert retry(connection, PLACE, PROJECT, TENANT, "book-0").left == 0
     apply_run(connection, PLACE, PROJECT, after(records[PARKED_MAX]), records[PARKED_MAX + 1 :])

@@ -14,7 +14,16 @@ from deploy.local.kafka import Broker
 from deploy.local.topics import delete_topics
 from kernel.telemetry import CALLS
 from kernel.wire import to_kafka
-from tests.kernel.hearing import Ear, Owner, await_true, make_ear_database, read_topic, records_of, recreate_topic, send_raw
+from tests.kernel.hearing import (
+    Ear,
+    Owner,
+    await_true,
+    make_ear_database,
+    read_topic,
+    records_of,
+    recreate_topic,
+    send_raw,
+)
 
 FACTS = 5_000
 KILLS = 20
@@ -63,19 +72,19 @@ def test_facts_come_through_kafka_alone_once_it_has_assigned_the_partitions(owne
 
 
 def ranges_asked() -> float:
-    return CALLS.labels("/recoup.event.v1.LogService/ReadLog", "OK")._value.get()
+    return float(CALLS.labels("/recoup.event.v1.LogService/ReadLog", "OK")._value.get())
 
 
 def test_a_worker_killed_again_and_again_has_every_effect_once(owner: Owner, ear: Ear) -> None:
     owner.publish()
-    chance = random.Random(7)
+    chance = random.Random(7)  # noqa: S311 - a moment to die at, not a secret.
     for kill in range(KILLS):
         worker = ear.start()
         before = ear.effects()
         for _ in range(FACTS // KILLS // 50):
             owner.post(50)
             time.sleep(chance.uniform(0, 0.05))
-        await_true(lambda: ear.effects() > before, what=f"effect before kill {kill}")
+        await_true(lambda before=before: ear.effects() > before, what=f"effect before kill {kill}")
         time.sleep(chance.uniform(0, 0.1))
         worker.kill()
         worker.wait()
@@ -106,7 +115,7 @@ def test_facts_dropped_repeated_and_reordered_among_garbage_have_every_effect_on
     owner: Owner, ear: Ear, seed: int
 ) -> None:
     ear.start()
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - an accident, not a secret.
     for _ in range(4):
         owner.post(250)
         send_raw(owner.topic, owner.broker, _mangled(owner, chance))
@@ -129,7 +138,9 @@ def _mangled(owner: Owner, chance: random.Random) -> list[tuple[int, bytes | Non
         if recent:
             rogue = [(n, b"999999" if n == "ce_sequence" else v) for n, v in recent[-1].headers]
             false = [(n, b"00" * 32 if n == "ce_chain" else v) for n, v in recent[-1].headers]
-            other = [(n, b"00000000-0000-0000-0000-000000000009" if n == "ce_logid" else v) for n, v in recent[0].headers]
+            other = [
+                (n, b"00000000-0000-0000-0000-000000000009" if n == "ce_logid" else v) for n, v in recent[0].headers
+            ]
             messages += [(partition, b"rogue", headers) for headers in (rogue, false, other)]
     chance.shuffle(messages)
     return messages

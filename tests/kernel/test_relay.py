@@ -62,7 +62,10 @@ def test_a_relay_that_came_back_from_the_dead_moves_nothing(owner: Owner) -> Non
     relay = owner.publish()
     owner.post(100)
     await_true(lambda: all_sent(owner))
-    query(owner, "UPDATE log.relays SET epoch = epoch + 1, holder = 'another', until = now() + interval '1 hour', sent = 0")
+    query(
+        owner,
+        "UPDATE log.relays SET epoch = epoch + 1, holder = 'another', until = now() + interval '1 hour', sent = 0",
+    )
     owner.post(100)
     await_true(lambda: not relay._held, what="that it lets go")
     assert query(owner, "SELECT DISTINCT sent, holder FROM log.relays") == [(0, "another")]
@@ -148,7 +151,9 @@ def test_a_log_that_was_set_back_is_not_published_over_what_is_known_of_it(owner
     relay = owner.publish()
     await_true(lambda: len([fault for fault in relay.faults() if "set back" in fault]) == 8, what="refusal")
     query(owner, "UPDATE log.relays SET sent = -1")
-    assert {p: len(m) for p, m in read_topic(owner.topic, owner.broker).items()} == {p: len(m) for p, m in before.items()}
+    assert {p: len(m) for p, m in read_topic(owner.topic, owner.broker).items()} == {
+        p: len(m) for p, m in before.items()
+    }
 
 
 def test_a_log_that_was_set_back_and_has_gone_on_is_refused_as_well(owner: Owner) -> None:
@@ -238,7 +243,9 @@ def query(owner: Owner, sql: str) -> list[tuple[Any, ...]]:
 
 
 def all_sent(owner: Owner) -> bool:
-    return query(owner, "SELECT count(*) FROM log.heads JOIN log.relays USING (partition) WHERE number <> sent") == [(0,)]
+    return query(owner, "SELECT count(*) FROM log.heads JOIN log.relays USING (partition) WHERE number <> sent") == [
+        (0,)
+    ]
 
 
 def publish_and_stop(owner: Owner, facts: int) -> None:
