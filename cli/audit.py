@@ -12,16 +12,16 @@ import typer
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+from recoup.accounts.v1.state_pb2 import AccountPhase, AccountState
+from recoup.accounts.v1.terms_pb2 import Buckets
+from recoup.audit.v1 import service_pb2 as messages
+from recoup.audit.v1.service_pb2_grpc import AuditServiceStub
 from rich.console import Console
 from rich.table import Table
 
 from cli.session import AGENCY, Agency, Session, open_session
 from deploy.local.child import PlatformError
 from kernel.dial import CallFailed, Peer
-from recoup.accounts.v1.state_pb2 import AccountPhase, AccountState
-from recoup.accounts.v1.terms_pb2 import Buckets
-from recoup.audit.v1 import service_pb2 as messages
-from recoup.audit.v1.service_pb2_grpc import AuditServiceStub
 from services.audit.domain.amounts import money
 from services.audit.domain.sentences import word
 

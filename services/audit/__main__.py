@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
+from recoup.audit.v1.service_pb2_grpc import add_AuditServiceServicer_to_server
+
 from kernel.main import Context, Register, Service, run
 from kernel.reads import engine_of
-from recoup.audit.v1.service_pb2_grpc import add_AuditServiceServicer_to_server
 from services.audit.api import AuditServicer
 from services.audit.owner import Owners
 from services.audit.views import Views

@@ -14,6 +14,8 @@ from uuid import UUID
 
 import grpc.aio
 from google.protobuf.timestamp_pb2 import Timestamp
+from recoup.audit.v1 import service_pb2 as messages
+from recoup.audit.v1 import service_pb2_grpc as grpc_service
 
 from kernel.canonical import canonical_json
 from kernel.decider import Fault
@@ -21,8 +23,6 @@ from kernel.execute import Incomplete, Unavailable, Unknown
 from kernel.judge import Position as OwnerPosition
 from kernel.rpc import current_call
 from kernel.tenancy import Caller, Forbidden
-from recoup.audit.v1 import service_pb2 as messages
-from recoup.audit.v1 import service_pb2_grpc as grpc_service
 from services.audit.comparison import compared_all, compared_case, may_see
 from services.audit.domain.account import fold_account
 from services.audit.domain.book import AccountBook

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from kernel.canonical import canonical_json
-from kernel.tenancy import Caller
 from recoup.accounts.v1.state_pb2 import AccountState
 from recoup.audit.v1.service_pb2 import CompareCaseResponse, Difference
+
+from kernel.canonical import canonical_json
+from kernel.tenancy import Caller
 from services.audit.domain.account import fold_account
 from services.audit.domain.book import AccountBook
 from services.audit.domain.compare import differences

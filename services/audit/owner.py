@@ -9,6 +9,9 @@ from datetime import datetime
 from typing import Final
 
 import grpc
+from recoup.accounts.v1.service_pb2 import GetAccountRequest, ListAccountsRequest
+from recoup.accounts.v1.service_pb2_grpc import AccountsServiceStub
+from recoup.accounts.v1.state_pb2 import AccountState
 
 from kernel.dial import CallFailed, Peer
 from kernel.execute import StartRefused, Unavailable
@@ -16,9 +19,6 @@ from kernel.judge import Position
 from kernel.log_client import LogClient
 from kernel.log_service import SCOPE as LOG_SCOPE
 from kernel.tenancy import Caller, service_caller
-from recoup.accounts.v1.service_pb2 import GetAccountRequest, ListAccountsRequest
-from recoup.accounts.v1.service_pb2_grpc import AccountsServiceStub
-from recoup.accounts.v1.state_pb2 import AccountState
 
 ACCOUNT_SECONDS_MAX: Final = 2.0
 ACCOUNTS_PAGE: Final = 250

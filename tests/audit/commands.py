@@ -7,10 +7,10 @@ from typing import Any
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.protobuf.message import Message
 from hypothesis import strategies as st
-
 from recoup.accounts.v1 import commands_pb2 as commands
 from recoup.accounts.v1 import words_pb2 as words
 from recoup.accounts.v1.terms_pb2 import Bankruptcy, Debtor, DebtorFlags, PlacedBalance, PriorDispute
+
 from tests.audit import histories as h
 
 OTHER_PERSON = "bbbbbbbb-0000-4000-8000-000000000002"

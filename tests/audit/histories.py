@@ -8,9 +8,6 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid5
 
 from google.protobuf.message import Message
-
-from kernel.record import ZERO_HASH, Record, chain_next, chain_start, partition_of, record_hash
-from kernel.roles import roles_of
 from recoup.accounts.v1 import events_pb2 as facts
 from recoup.accounts.v1 import words_pb2 as words
 from recoup.accounts.v1.commands_pb2 import Contract, Shortcoming
@@ -24,6 +21,9 @@ from recoup.accounts.v1.terms_pb2 import (
     PlacedBalance,
     PlacedDocument,
 )
+
+from kernel.record import ZERO_HASH, Record, chain_next, chain_start, partition_of, record_hash
+from kernel.roles import roles_of
 
 LOG = UUID("0f0e0d0c-0b0a-4908-8706-050403020100")
 AGENCY = UUID("11111111-1111-4111-8111-111111111111")

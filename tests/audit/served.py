@@ -10,6 +10,13 @@ from uuid import UUID
 
 import grpc.aio
 from google.protobuf.timestamp_pb2 import Timestamp
+from recoup.accounts.v1 import service_pb2 as accounts
+from recoup.accounts.v1 import service_pb2_grpc as accounts_grpc
+from recoup.accounts.v1.state_pb2 import AccountState
+from recoup.audit.v1 import service_pb2 as audit
+from recoup.audit.v1.service_pb2_grpc import AuditServiceStub, add_AuditServiceServicer_to_server
+from recoup.event.v1 import log_service_pb2 as logs
+from recoup.event.v1 import log_service_pb2_grpc as logs_grpc
 
 from deploy.local.databases import Database
 from kernel import checkpoint
@@ -24,13 +31,6 @@ from kernel.record import Record, chain_start
 from kernel.rpc import Server, current_call
 from kernel.store import connect
 from kernel.tenancy import Caller, Verifier
-from recoup.accounts.v1 import service_pb2 as accounts
-from recoup.accounts.v1 import service_pb2_grpc as accounts_grpc
-from recoup.accounts.v1.state_pb2 import AccountState
-from recoup.audit.v1 import service_pb2 as audit
-from recoup.audit.v1.service_pb2_grpc import AuditServiceStub, add_AuditServiceServicer_to_server
-from recoup.event.v1 import log_service_pb2 as logs
-from recoup.event.v1 import log_service_pb2_grpc as logs_grpc
 from services.audit.api import AuditServicer
 from services.audit.domain.account import fold_account
 from services.audit.owner import Owners

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 import structlog
+from recoup.accounts.v1.state_pb2 import AccountState
 from typer.testing import CliRunner, Result
 
 from cli import audit as command_line
@@ -20,7 +21,6 @@ from deploy.local.child import PlatformError
 from deploy.local.databases import Database, drop_database
 from deploy.local.platform import Addresses
 from deploy.local.secrets import Secrets
-from recoup.accounts.v1.state_pb2 import AccountState
 from tests.audit import histories as h
 from tests.audit.served import ANN, SECRET, Owner, auditing, hear, owner_of, owning
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-
 from recoup.accounts.v1 import events_pb2 as facts
 from recoup.accounts.v1 import words_pb2 as words
 from recoup.accounts.v1.state_pb2 import AccountPhase
+
 from services.audit.domain.account import ACCOUNT_FACTS, fold_account
 from services.audit.domain.book import UnknownFact
 from services.audit.domain.entry import Entry, known_at

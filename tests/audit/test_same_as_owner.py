@@ -10,12 +10,12 @@ import pytest
 from google.protobuf.message import Message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from kernel.canonical import canonical_json
-from kernel.decider import Decider, Refused
 from recoup.accounts.v1 import events_pb2 as facts
 from recoup.accounts.v1.state_pb2 import AccountState
 from recoup.accounts.v1.terms_pb2 import Buckets
+
+from kernel.canonical import canonical_json
+from kernel.decider import Decider, Refused
 from services.accounts.domain import account as owners_account
 from services.accounts.domain.account import ACCOUNT
 from services.accounts.domain.client import CLIENT

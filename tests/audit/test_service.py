@@ -10,13 +10,13 @@ import grpc
 import psycopg
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from recoup.accounts.v1 import events_pb2 as facts
+from recoup.accounts.v1 import words_pb2 as words
+from recoup.accounts.v1.state_pb2 import AccountState
 
 from deploy.local.databases import Database, drop_database
 from kernel.canonical import canonical_json
 from kernel.dial import CallFailed
-from recoup.accounts.v1 import events_pb2 as facts
-from recoup.accounts.v1 import words_pb2 as words
-from recoup.accounts.v1.state_pb2 import AccountState
 from tests.audit import histories as h
 from tests.audit.served import ANN, BEN, NORTH, SOUTH, accounts_of, auditing, hear, owner_of, owning
 

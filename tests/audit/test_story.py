@@ -7,10 +7,10 @@ import re
 import pytest
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
-
 from recoup.accounts.v1 import events_pb2 as facts
 from recoup.accounts.v1 import words_pb2 as words
 from recoup.accounts.v1.terms_pb2 import Buckets
+
 from services.audit.domain.amounts import money, spread
 from services.audit.domain.book import UnknownFact
 from services.audit.domain.sentences import FACTS, telling, word

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from recoup.accounts.v1 import events_pb2 as facts
+from recoup.audit.v1 import service_pb2 as audit_messages
 
 from deploy.local.databases import Database, drop_database
 from kernel import checkpoint
 from kernel.checkpoint import Place
 from kernel.record import Record, chain_next, record_hash
-from recoup.accounts.v1 import events_pb2 as facts
-from recoup.audit.v1 import service_pb2 as audit_messages
 from tests.audit import histories as h
 from tests.audit.served import BEN, Owner, auditing, hear, owner_of, owning
 

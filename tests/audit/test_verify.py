@@ -9,9 +9,9 @@ from itertools import groupby
 from uuid import UUID
 
 import pytest
+from recoup.accounts.v1 import events_pb2 as facts
 
 from kernel.record import record_hash as kernel_hash
-from recoup.accounts.v1 import events_pb2 as facts
 from services.audit.domain.entry import Entry
 from services.audit.domain.verify import Breach, Head, Inspector, empty_head, record_hash
 from services.audit.recorder import Recorder

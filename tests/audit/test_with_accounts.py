@@ -12,6 +12,12 @@ from uuid import uuid4
 
 import pytest
 from google.protobuf.message import Message
+from recoup.accounts.v1 import commands_pb2 as commands
+from recoup.accounts.v1 import service_pb2 as accounts
+from recoup.accounts.v1 import words_pb2 as words
+from recoup.accounts.v1.service_pb2_grpc import AccountsServiceStub
+from recoup.audit.v1 import service_pb2 as audit
+from recoup.audit.v1.service_pb2_grpc import AuditServiceStub
 
 from deploy.local.kafka import Broker
 from deploy.local.places import Places
@@ -22,12 +28,6 @@ from deploy.local.secrets import kept_secrets
 from kernel.canonical import canonical_json
 from kernel.dial import Peer, Tokens
 from kernel.tenancy import Caller
-from recoup.accounts.v1 import commands_pb2 as commands
-from recoup.accounts.v1 import service_pb2 as accounts
-from recoup.accounts.v1 import words_pb2 as words
-from recoup.accounts.v1.service_pb2_grpc import AccountsServiceStub
-from recoup.audit.v1 import service_pb2 as audit
-from recoup.audit.v1.service_pb2_grpc import AuditServiceStub
 from services.accounts.edge import SCOPES
 from tests.accounts.examples import CONTRACT, placement
 

@@ -10,10 +10,10 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
-
-from kernel.canonical import canonical_json
 from recoup.accounts.v1 import state_pb2 as states
 from recoup.accounts.v1.terms_pb2 import AccountTerms
+
+from kernel.canonical import canonical_json
 from tests.contracts.samples import filled
 
 PUBLIC: list[Any] = [states.AccountState, states.ClientState, states.PersonState]

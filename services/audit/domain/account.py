@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from google.protobuf.message import Message
-
 from recoup.accounts.v1 import events_pb2 as facts
 from recoup.accounts.v1.state_pb2 import (
     ACCOUNT_PHASE_CLOSED,
@@ -19,6 +18,7 @@ from recoup.accounts.v1.state_pb2 import (
     Payment,
 )
 from recoup.accounts.v1.terms_pb2 import PlacedDocument
+
 from services.audit.domain import ledger
 from services.audit.domain.book import AccountBook, Finding, UnknownFact
 

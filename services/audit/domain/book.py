@@ -23,6 +23,7 @@ from recoup.accounts.v1.state_pb2 import (
     Payment,
 )
 from recoup.accounts.v1.terms_pb2 import Buckets, PlacedDocument
+
 from services.audit.domain import ledger
 
 Placement: TypeAlias = facts.AccountPlaced | facts.PlacementQuarantined | facts.PlacementCompleted

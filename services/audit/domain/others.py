@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from google.protobuf.message import Message
-
 from recoup.accounts.v1 import events_pb2 as facts
 from recoup.accounts.v1.state_pb2 import ClientState, PersonAccount, PersonState, Portfolio
+
 from services.audit.domain.account import FactBytes
 from services.audit.domain.book import UnknownFact
 

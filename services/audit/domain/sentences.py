@@ -7,11 +7,11 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.protobuf.message import Message
-
 from recoup.accounts.v1 import events_pb2 as facts
 from recoup.accounts.v1 import words_pb2 as words
 from recoup.accounts.v1.commands_pb2 import Contract
 from recoup.accounts.v1.terms_pb2 import AccountTerms
+
 from services.audit.domain import citations, ledger
 from services.audit.domain.amounts import listed, money, spread
 from services.audit.domain.book import UnknownFact

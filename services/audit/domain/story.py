@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from google.protobuf.message import Message
-
 from recoup.accounts.v1 import events_pb2 as facts
 from recoup.audit.v1.service_pb2 import Sentence
+
 from services.audit.domain.book import UnknownFact
 from services.audit.domain.entry import Entry
 from services.audit.domain.sentences import FACTS, telling
