@@ -47,6 +47,10 @@ class NotFinal(KernelError):  # noqa: N818
     """The instant is not over: an earlier record may still arrive; ask again later."""
 
 
+class Behind(KernelError):  # noqa: N818
+    """The rows have not come to the version that was asked for, and the caller's patience is over."""
+
+
 class StartRefused(KernelError):  # noqa: N818
     """The process must not serve with this role or on this log; the text says why."""
 

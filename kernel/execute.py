@@ -24,6 +24,7 @@ from kernel.causes import Cause, Causes, Request, types_of
 from kernel.clock import Clock
 from kernel.decider import Decider, Heard, Refused
 from kernel.errors import (
+    Behind,
     Busy,
     IdReused,
     Incomplete,
@@ -40,6 +41,7 @@ from kernel.roles import roles_of
 from kernel.states import Known, States, fold
 
 __all__ = [
+    "Behind",
     "Busy",
     "Executor",
     "IdReused",

@@ -22,7 +22,7 @@ from recoup.event.v1.answer_pb2 import Refusal
 
 from kernel.clock import ClockError
 from kernel.decider import Fault, Refused
-from kernel.execute import Busy, IdReused, Incomplete, NotFinal, Overloaded, Unavailable, Unknown
+from kernel.execute import Behind, Busy, IdReused, Incomplete, NotFinal, Overloaded, Unavailable, Unknown
 from kernel.tenancy import Forbidden, Unauthenticated
 
 Detail = TypeVar("Detail", bound=Message)
@@ -43,6 +43,7 @@ _CODES: Final[tuple[tuple[type[Exception], Code.ValueType, str], ...]] = (
     (Unknown, Code.NOT_FOUND, "UNKNOWN"),
     (NotFinal, Code.OUT_OF_RANGE, "NOT_FINAL"),
     (Busy, Code.ABORTED, "BUSY"),
+    (Behind, Code.DEADLINE_EXCEEDED, "BEHIND"),
     (Unavailable, Code.UNAVAILABLE, "UNAVAILABLE"),
     *((kind, Code.UNAVAILABLE, "UNAVAILABLE") for kind in _AWAY),
     *((kind, Code.RESOURCE_EXHAUSTED, "OVERLOADED") for kind in _FULL),
