@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -25,7 +25,9 @@ from services.accounts.states import account_message, client_message, person_mes
 from services.audit.domain import ledger
 from services.audit.domain.account import ACCOUNT_FACTS, fold_account
 from services.audit.domain.compare import differences
+from services.audit.domain.entry import known_at
 from services.audit.domain.others import CLIENT_FACTS, PERSON_FACTS, fold_client, fold_person
+from services.audit.recorder import Recorder
 from tests.audit import histories as h
 from tests.audit.commands import account_commands, client_commands, person_commands, placements
 
@@ -76,6 +78,28 @@ def test_an_account_of_which_more_is_owed_once_it_is_completed_is_not_paid_in_fu
     )  # fmt: skip
     owner, ours = both([h.quarantined(), paid, full, more])
     assert differences(owner, ours) == []
+
+
+@MANY
+@given(placements(), st.lists(account_commands(), min_size=4, max_size=15), st.integers(0, 12), st.integers(0, 30))
+def test_as_of_two_instants_the_balance_is_the_sum_of_what_was_known_and_had_taken_effect(
+    placement: Message, commands: Sequence[Message], day: int, minute: int
+) -> None:
+    log = h.Log()
+    for fact, _state in lived(ACCOUNT, [placement, *commands]):
+        log.add(fact)
+    recorded, occurred = h.START + timedelta(minutes=minute), h.START.replace(hour=0) + timedelta(days=day)
+    known = known_at([Recorder("accounts")._entry(record) for record in log.records], recorded, occurred)
+    book = fold_account(((entry.version, entry.type, entry.payload) for entry in known), checking=False)
+    whole = fold_account((record.version, record.type, record.payload) for record in log.records)
+    at = {record.version: record for record in log.records}
+    expected = [
+        sum(posting.difference)
+        for posting in whole.entries
+        if at[posting.version].recorded_at <= recorded and at[posting.version].occurred_at <= occurred
+    ]
+    assert sum(book.balance) == sum(expected)
+    assert book.findings == []
 
 
 @MANY
