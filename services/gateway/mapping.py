@@ -6,7 +6,7 @@ A field stands in the message under its own name, under its name with the unit t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin
@@ -172,6 +172,10 @@ class Pointers:
         for name, paths in shapes.elsewhere.items():
             for found in paths:
                 self._paths[tuple(found.split("."))] = (*label, name)
+
+    def paths(self) -> Iterable[tuple[str, ...]]:
+        """Every path of the message that the JSON can set, `*` for a position."""
+        return self._paths.keys()
 
     def translated(self, fault: Fault) -> Fault:
         """The same fault, pointing into the JSON. What stands nowhere in the JSON points at the whole of it."""
