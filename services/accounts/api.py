@@ -6,7 +6,6 @@ exist. Personal data leave by GetPerson only, to the agency's own people, with a
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -18,7 +17,8 @@ from recoup.accounts.v1.state_pb2 import AccountPhase
 
 from kernel.clock import Clock
 from kernel.execute import Executor, Request, Unknown
-from kernel.rpc import Context, current_call, fill
+from kernel.reach import own_reason, reach
+from kernel.rpc import CALL_SECONDS_MAX, Context, current_call, fill
 from kernel.store import PostgresStore
 from kernel.tenancy import Caller
 from kernel.wire import to_message
@@ -34,8 +34,6 @@ from services.accounts.states import account_message, client_message, hold_messa
 from services.accounts.vault import Vault
 from services.accounts.views import Placed, Views, Wanted, folded_account
 
-WAIT_SECONDS: Final = 0.05
-"""How often a stream is looked at for a version that a caller waits for."""
 REASON_CHARACTERS_MAX: Final = 500
 
 log = structlog.get_logger("accounts")
@@ -66,16 +64,20 @@ class AccountsApi(AccountsServiceServicer):
         wanted = [Request(placement, "validate", caller, call.correlation_of("")) for placement in request.placements]
         return messages.ValidatePlacementsResponse(checks=await self._edge.check(wanted, self._views))
 
-    async def GetAccount(self, request: messages.GetAccountRequest, _context: Context) -> messages.GetAccountResponse:  # noqa: N802
+    async def GetAccount(self, request: messages.GetAccountRequest, context: Context) -> messages.GetAccountResponse:  # noqa: N802
         """One account now, as of an instant, or at a version."""
         caller, as_of = _caller("accounts:read"), asked.instant_in(request, "as_of")
         account_id = _account_id(request, caller)
         cut = await self._cut(as_of)
         account = await self._account(caller, account_id, as_of)
-        while request.HasField("min_version") and account.version < request.min_version:
+        if request.HasField("min_version") and account.version < request.min_version:
             if as_of is not None:
                 asked.refuse("/min_version", "too_high", f"had reached version {account.version} at that instant")
-            await asyncio.sleep(WAIT_SECONDS)
+
+            async def version() -> int:
+                return (await self._account(caller, account_id, None)).version
+
+            await reach(request.min_version, context.time_remaining() or CALL_SECONDS_MAX, version, own_reason)
             account = await self._account(caller, account_id, None)
         if request.HasField("at_version"):
             account = await self._at_version(caller, account, request.at_version)
