@@ -63,12 +63,17 @@ class Child:
         _until(lambda: not self.alive(), STOP_SECONDS_MAX)
 
     def await_ready(self, ready: Callable[[], bool], seconds_max: float) -> None:
-        """Return when `ready()`; PlatformError with the end of the log when it ends first or takes too long."""
-        if _until(lambda: not self.alive() or ready(), seconds_max) and self.alive():
-            return
-        problem = f"was not ready after {seconds_max:.0f} s" if self.alive() else "ended while it was starting"
-        message = f"{self.name} {problem}. The end of {self.log}:\n{tail(self.log)}"
-        raise PlatformError(message)
+        """Return when `ready()`. One that ends first or takes too long is stopped: PlatformError with its log's end."""
+        came_up = False
+        try:
+            came_up = _until(lambda: not self.alive() or ready(), seconds_max) and self.alive()
+            problem = f"was not ready after {seconds_max:.0f} s" if self.alive() else "ended while it was starting"
+        finally:
+            if not came_up:
+                self.stop()
+        if not came_up:
+            message = f"{self.name} {problem}. The end of {self.log}:\n{tail(self.log)}"
+            raise PlatformError(message)
 
 
 def start(

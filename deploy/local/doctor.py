@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import psycopg
+from kafka.errors import KafkaError
 
 from deploy.local import kafka, ports, setup
 from deploy.local.child import PlatformError, recorded
@@ -45,22 +46,23 @@ class Finding:
 def examine(places: Places) -> list[Finding]:
     """Every finding, the machine's first; a check that cannot be made is wrong, and says why."""
     machine = [_python, _java, _maven, _jars, _requirements, _contracts, _clock]
-    found = [finding for check in machine for finding in _made(check)]
+    found = [finding for check in machine for finding in _findings(check)]
     for look in (_disk, _memory, _private, _programs, _ports):
-        found += _made(lambda look=look: look(places))  # type: ignore[misc]
+        found += _findings(look, places)
     if holder(places) is None or not places.platform.exists():
         return [*found, Finding("migrations, roles and topics: the platform does not run, start it to see them", None)]
     addresses = read_addresses(places)
     for ask in (_database_server, _databases, _topics):
-        found += _made(lambda ask=ask: ask(places, addresses))  # type: ignore[misc]
+        found += _findings(ask, places, addresses)
     return found
 
 
-def _made(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
+def _findings(check: Callable[..., Iterator[Finding]], *subjects: object) -> list[Finding]:
     try:
-        return list(check())
-    except (PlatformError, OSError, psycopg.Error) as error:
-        return [Finding(f"{check.__name__.strip('_<>')}: {error}", ok=False, mend="Mend what it says, then ask again.")]
+        return list(check(*subjects))
+    except (PlatformError, OSError, KafkaError, psycopg.Error) as error:
+        name = check.__name__.strip("_").replace("_", " ")
+        return [Finding(f"{name}: {error}", ok=False, mend="Mend what it says, then ask again.")]
 
 
 def _python() -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import psycopg
 
@@ -89,7 +89,7 @@ def start_postgres(places: Places, port: int, password: str) -> Server:
     """Start a server on the port, with a new data folder when there is none; ready when this returns."""
     if not (places.postgres / "PG_VERSION").exists():
         _initialise(places.postgres, _user_options(places.postgres), password)
-    server = Server(f"postgresql://{SUPERUSER}:{password}@{LOOPBACK}:{port}/postgres", places=places)
+    server = Server(f"postgresql://{SUPERUSER}:{quote(password, safe='')}@{LOOPBACK}:{port}/postgres", places=places)
     server.start()
     return server
 

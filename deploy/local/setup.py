@@ -32,6 +32,8 @@ VENDORED_PROTO: Final = ROOT / "third_party" / "proto"
 SAMPLE_PROTO: Final = ROOT / "tests" / "kernel" / "proto"
 """The contracts of the sample service that the kernel's tests and benchmarks run."""
 CONTRACTS_STAMP: Final = GENERATED / "recoup.stamp"
+PATHS_FILE: Final = "recoup-checkout.pth"
+PATHS: Final = f"{ROOT}\n{GENERATED}\n"
 PYTHON_VERSION_MIN: Final = (3, 11)
 COMMAND: Final = """#!{python}
 import sys
@@ -45,8 +47,10 @@ sys.exit(main())
 def set_up() -> None:
     """Do every step that is not done yet, saying how long it took; PlatformError names what the machine lacks."""
     _require_machine()
-    requirements = _digest([REQUIREMENTS])
-    _step("environment in .venv", VENV / "recoup.stamp", f"{requirements} {ROOT}", _make_environment)
+    stamp = VENV / "recoup.stamp"
+    if not PYTHON.exists():  # the machine's Python may have gone since
+        stamp.unlink(missing_ok=True)
+    _step("environment in .venv", stamp, f"{_digest([REQUIREMENTS])} {ROOT}", _make_environment)
     make_contracts()
     if not jars_are_there():
         _timed("Apache Kafka, through Maven", fetch_jars)
@@ -85,14 +89,19 @@ def _require_machine() -> None:
 
 
 def _make_environment() -> None:
-    if not PYTHON.exists():
+    if not (PYTHON.exists() and _was_made_here()):
         _run([sys.executable, "-m", "venv", "--clear", str(VENV)])
     _run([str(PYTHON), "-m", "pip", "install", "-q", "--require-hashes", "-r", str(REQUIREMENTS)])
     (packages,) = VENV.glob("lib/python3.*/site-packages")
-    (packages / "recoup-checkout.pth").write_text(f"{ROOT}\n{GENERATED}\n")
+    (packages / PATHS_FILE).write_text(PATHS)
     command = VENV / "bin" / "recoup"
     command.write_text(COMMAND.format(python=PYTHON))
     command.chmod(0o755)
+
+
+def _was_made_here() -> bool:
+    """Whether .venv was not moved with its checkout: its programs name the place where it was made."""
+    return all(file.read_text() == PATHS for file in VENV.glob(f"lib/python3.*/site-packages/{PATHS_FILE}"))
 
 
 def _generate() -> None:

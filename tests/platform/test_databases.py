@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 
-from deploy.local.databases import Database
+from deploy.local.databases import Database, create_database, drop_database
+from deploy.local.postgres import Server
+from deploy.local.secrets import random_secrets
 
 MakeDatabase = Callable[..., Database]
 
@@ -70,3 +73,26 @@ def test_no_role_of_a_service_is_a_superuser(owned: Database) -> None:
             " AND (rolsuper OR rolcreatedb OR rolcreaterole OR rolbypassrls)"
         )
         assert roles.fetchall() == []
+
+
+def test_an_administrator_who_is_no_superuser_is_enough(postgres: Server) -> None:
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE operator LOGIN CREATEDB CREATEROLE PASSWORD 'operator'")
+    parts = urlsplit(postgres.url)
+    url = urlunsplit(parts._replace(netloc=f"operator:operator@{parts.hostname}:{parts.port}"))
+    secrets = random_secrets()
+    for _time in range(2):
+        made = create_database(url, "contacts", secrets)
+    with psycopg.connect(made.migrator_url) as connection:
+        connection.execute("CREATE TABLE facts (number int)")
+    with psycopg.connect(made.url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("DROP TABLE facts")
+    drop_database(made)
+
+
+def test_a_database_is_dropped_although_somebody_is_connected(database: MakeDatabase) -> None:
+    made = database("accounts", migrated=False)
+    with psycopg.connect(made.url) as connection:
+        drop_database(made)
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")

@@ -17,7 +17,7 @@ from deploy.local import ports
 from deploy.local.child import PlatformError
 from deploy.local.kafka import Broker, find_java, find_maven
 from deploy.local.places import Places
-from deploy.local.postgres import USER, Server
+from deploy.local.postgres import USER, Server, start_postgres
 
 
 def test_a_broker_that_was_killed_comes_back_with_what_it_had(kafka: Broker, topics: Callable[..., str]) -> None:
@@ -55,6 +55,20 @@ def test_the_database_server_never_runs_as_root_and_nobody_else_reads_its_folder
     assert stat.S_IMODE(places.postgres.stat().st_mode) == 0o700
     if os.geteuid() == 0:
         assert Path(f"/proc/{postgres.child.pid}").owner() == USER
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has the server run as another user")
+def test_a_private_folder_stays_private_and_the_server_runs_in_it(tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    own = Places(private / "home")
+    server = start_postgres(own, ports.choose(["postgres"], own.ports)["postgres"], "a password")
+    try:
+        with psycopg.connect(server.url) as connection:
+            connection.execute("CREATE TABLE kept (number int)")
+    finally:
+        server.stop()
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
 
 
 def test_the_database_server_asks_for_a_password(postgres: Server) -> None:

@@ -87,3 +87,15 @@ def test_every_dependency_is_among_the_requirements(file: str, wanted: list[str]
     pinned = set(re.findall(r"^([\w.-]+)", (ROOT / "requirements" / file).read_text(), re.MULTILINE))
     names = {re.split(r"[\[>=<]", each)[0].lower() for each in [*project["dependencies"], *extras]}
     assert names - pinned == set()
+
+
+def test_an_environment_that_was_moved_with_its_checkout_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    packages = tmp_path / "lib" / "python3.11" / "site-packages"
+    packages.mkdir(parents=True)
+    monkeypatch.setattr(setup, "VENV", tmp_path)
+    (packages / setup.PATHS_FILE).write_text(setup.PATHS)
+    assert setup._was_made_here()
+    (packages / setup.PATHS_FILE).write_text("/elsewhere\n/elsewhere/gen\n")
+    assert not setup._was_made_here()
