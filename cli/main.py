@@ -7,6 +7,7 @@ import sys
 import typer
 
 from cli import audit, client, key, parked, platform
+from cli.rebuild import rebuild
 from deploy.local.child import PlatformError
 
 app = typer.Typer(
@@ -18,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-for command in (platform.setup, platform.up, platform.down, platform.reset, platform.doctor):
+for command in (platform.setup, platform.up, platform.down, platform.reset, platform.doctor, rebuild):
     app.command()(command)
 for group in (audit.app, client.app, key.app, parked.app):
     app.add_typer(group)

@@ -34,7 +34,8 @@ from kernel.checks import database_check, part_check, relay_lag_check, topics_ch
 from kernel.clock import Clock, RealClock, SimulatedClock
 from kernel.decider import Decider, React
 from kernel.dial import Peer, Tokens
-from kernel.execute import Executor, StartRefused
+from kernel.errors import StartRefused
+from kernel.execute import Executor
 from kernel.listen import Listener, Source
 from kernel.log_client import LogClient
 from kernel.log_service import SCOPE as LOG_SCOPE
@@ -161,11 +162,18 @@ def _end_at_latest(seconds: float) -> None:
 
 
 def _rebuild(service: Service, settings: Settings) -> None:
+    if not service.deciders:
+        message = f"{service.name} records no facts of its own, so it has nothing to rebuild its tables from"
+        raise RebuildRefused(message)
     if settings.migrator_url is None:
         message = "rebuild replaces tables: set RECOUP_MIGRATOR_URL to the database as the role that owns them"
         raise SettingsError(message)
     reader_url = settings.reader_url.get_secret_value()
-    rebuilt = rebuild(settings.migrator_url.get_secret_value(), reader_url, service.deciders, service.project)
+    try:
+        rebuilt = rebuild(settings.migrator_url.get_secret_value(), reader_url, service.deciders, service.project)
+    except psycopg.Error as error:
+        message = f"the tables stand as before, because the database refused: {error.diag.message_primary or error}"
+        raise RebuildRefused(message) from error
     log.info("rebuilt", **asdict(rebuilt))
 
 

@@ -29,7 +29,8 @@ from recoup.event.v1.answer_pb2 import Answer
 
 from kernel.clock import Clock, ClockError
 from kernel.decider import Fault
-from kernel.execute import Executor, Incomplete, KernelError, Overloaded, Request, Unavailable
+from kernel.errors import Incomplete, KernelError, Overloaded, Unavailable
+from kernel.execute import Executor, Request
 from kernel.status import DETAILS_BYTES_MAX, DETAILS_KEY, TEXT_CHARACTERS_MAX, expected, status_of
 from kernel.telemetry import CALL_SECONDS, CALLS, CALLS_RUNNING, COMMANDS
 from kernel.tenancy import Caller, Unauthenticated, Verifier

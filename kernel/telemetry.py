@@ -35,7 +35,7 @@ LAG_FACTS = Gauge("recoup_lag_facts", "Facts not yet sent (relay) or not yet app
 SENT = Counter("recoup_sent_facts_total", "Facts acknowledged by the broker, repeats included.", ["source"])
 HEARD = Counter(
     "recoup_heard_records_total",
-    "What became of heard records: applied, duplicate, odd, unreadable, foreign, dropped.",
+    "What became of heard records: applied, duplicate, odd, unreadable, dropped.",
     ["consumer", "source", "kind"],
 )
 REACTIONS = Counter("recoup_reactions_total", "Commands that facts obliged us to.", ["consumer", "command", "outcome"])

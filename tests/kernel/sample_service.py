@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable
 import grpc.aio
 from recoup.sample.v1 import service_pb2, service_pb2_grpc
 
-from kernel.execute import Executor, Unknown
+from kernel.errors import Unknown
+from kernel.execute import Executor
 from kernel.rpc import Context, current_call, execute_items, fill
 from tests.kernel.support import LEDGER
 

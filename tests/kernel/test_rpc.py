@@ -23,7 +23,8 @@ from recoup.sample.v1.sample_pb2 import CloseBook, OpenBook, PostEntry
 from kernel import rpc
 from kernel.clock import Clock, RealClock, SimulatedClock
 from kernel.dial import CallFailed, Peer, Tokens, status_from
-from kernel.execute import Executor, Unavailable
+from kernel.errors import Unavailable
+from kernel.execute import Executor
 from kernel.status import faults_of, reason_of
 from kernel.telemetry import CALLS_RUNNING
 from kernel.tenancy import Caller, Verifier, sign

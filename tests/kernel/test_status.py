@@ -13,7 +13,7 @@ from recoup.event.v1.answer_pb2 import Refusal
 
 from kernel.clock import ClockError
 from kernel.decider import Fault, Refused
-from kernel.execute import (
+from kernel.errors import (
     Busy,
     IdReused,
     Incomplete,
