@@ -138,7 +138,7 @@ class PostgresStore:
     async def append(self, decided: Sequence[Decided]) -> list[Result]:
         """Record commands; each has its own result."""
         futures = self._writer.submit(decided)
-        results = [await asyncio.shield(future) for future in futures]
+        results = [await future for future in futures]
         self.committed()
         return results
 
