@@ -65,12 +65,12 @@ check: setup ## lint, types, import contracts, contracts, documents
 	$(BIN)/mypy $(PACKAGES) tests
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/buf lint
-	@if [ -f proto/published.binpb ]; then set -x; $(BIN)/buf breaking --against proto/published.binpb; fi
+	@if [ -f proto/published.binpb ]; then set -x; $(BIN)/buf breaking proto --against proto/published.binpb; fi
 
 format: setup ## put the source into its standard form
 	$(BIN)/ruff check --fix --select I
 	$(BIN)/ruff format
 
 publish-contracts: setup ## make the contracts binding as they are; refused when they break published ones
-	@if [ -f proto/published.binpb ]; then set -x; $(BIN)/buf breaking --against proto/published.binpb; fi
-	$(BIN)/buf build -o proto/published.binpb
+	@if [ -f proto/published.binpb ]; then set -x; $(BIN)/buf breaking proto --against proto/published.binpb; fi
+	$(BIN)/buf build proto -o proto/published.binpb
