@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
 import grpc.aio
@@ -13,12 +13,14 @@ from kernel.append import Head as StoreHead
 from kernel.append import Store
 from kernel.decider import Fault
 from kernel.execute import Incomplete
-from kernel.record import microseconds
+from kernel.record import Record, microseconds
 from kernel.rpc import current_call
 from kernel.wire import to_message
 
 SCOPE: Final = "log:read"
 """What a credential must carry to read the facts of all tenants: only services have it."""
+
+PAGE_BYTES_MAX: Final = 2 * 1024 * 1024
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
@@ -48,7 +50,19 @@ class LogServicer(log_service_pb2_grpc.LogServiceServicer):
             raise Incomplete(faults)
         to_number = request.to_number if request.HasField("to_number") else None
         async for page in self._store.read_log(request.partition, request.from_number, to_number):
-            yield log_service_pb2.ReadLogResponse(records=map(to_message, page))
+            for part in _bounded(page):
+                yield log_service_pb2.ReadLogResponse(records=map(to_message, part))
+
+
+def _bounded(page: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """The page in parts that each fit a message, whatever the size of its payloads."""
+    start, size = 0, 0
+    for index, record in enumerate(page):
+        size += len(record.payload)
+        if size > PAGE_BYTES_MAX and index > start:
+            yield page[start:index]
+            start, size = index, len(record.payload)
+    yield page[start:]
 
 
 def _faults(request: log_service_pb2.ReadLogRequest, partitions: int) -> list[Fault]:

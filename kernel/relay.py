@@ -117,7 +117,7 @@ class Relay:
 
     def faults(self) -> list[str]:
         """What keeps the log from being published, one sentence each."""
-        refused = [f"partition {p} is not published: {held.refused}" for p, held in self._held.items() if held.refused]
+        refused = [f"partition {p} is not published: {held.refused}" for p, held in dict(self._held).items() if held.refused]
         return ([self._problem] if self._problem else []) + refused
 
     def _run(self) -> None:

@@ -78,13 +78,13 @@ def ranges_asked() -> float:
 def test_a_worker_killed_again_and_again_has_every_effect_once(owner: Owner, ear: Ear) -> None:
     owner.publish()
     chance = random.Random(7)  # noqa: S311 - a moment to die at, not a secret.
-    for kill in range(KILLS):
+    for _kill in range(KILLS):
         worker = ear.start()
         before = ear.effects()
         for _ in range(FACTS // KILLS // 50):
             owner.post(50)
             time.sleep(chance.uniform(0, 0.05))
-        await_true(lambda before=before: ear.effects() > before, what=f"effect before kill {kill}")
+        await_more_effects(ear, before)
         time.sleep(chance.uniform(0, 0.1))
         worker.kill()
         worker.wait()
@@ -93,6 +93,10 @@ def test_a_worker_killed_again_and_again_has_every_effect_once(owner: Owner, ear
     assert ear.effects() == FACTS
     ear.check_effects(owner)
     ear.check_effects(owner, "react")
+
+
+def await_more_effects(ear: Ear, before: int) -> None:
+    await_true(lambda: ear.effects() > before, what="an effect")
 
 
 def test_a_topic_that_is_deleted_is_filled_again_and_nothing_has_its_effect_twice(owner: Owner, ear: Ear) -> None:
