@@ -29,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from kernel import settings as settings_module
 from kernel import telemetry
+from kernel.append import Store
 from kernel.apply import Effects
 from kernel.checks import database_check, part_check, relay_lag_check, topics_check
 from kernel.clock import Clock, RealClock, SimulatedClock
@@ -68,12 +69,17 @@ STOP_SECONDS_MAX: Final = 10.0
 STOP_SECONDS_SPARE: Final = 1.0
 PARTS_SECONDS_MAX: Final = 5.0
 CALLS_SECONDS_MAX: Final = 2.5
-RELAY_SECONDS: Final = 1.0
-"""How often the relay's thread is looked at."""
+LOOK_SECONDS: Final = 1.0
+"""How often the threads of writer and relay are looked at."""
 START_REFUSED: Final = 2
 STOPPED_LATE: Final = 3
+WRITER_DIED: Final = 4
 
 log = structlog.get_logger("main")
+
+
+class WriterDied(Exception):  # noqa: N818 - named for what happened.
+    """The thread that records has ended by an error of its own, which is in the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +140,9 @@ def run(service: Service, arguments: Sequence[str] | None = None) -> NoReturn:
     except (SettingsError, StartRefused, RebuildRefused) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(START_REFUSED)
+    except WriterDied as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(WRITER_DIED)
     sys.exit(0)
 
 
@@ -143,10 +152,23 @@ async def _run(service: Service, verb: Verb, settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     async with opened(service, settings) as context, serving(context, verb):
-        await stopping.wait()
+        await told_to_stop(stopping, context.store)
         log.info("stopping")
         _end_at_latest(STOP_SECONDS_MAX - STOP_SECONDS_SPARE)
     log.info("stopped")
+
+
+async def told_to_stop(stopping: asyncio.Event, store: Store) -> None:
+    """Wait until the process is told to stop; WriterDied when it can no longer record, so that it is begun anew."""
+    while not stopping.is_set():
+        if not store.alive:
+            message = "the writer of the log has died, so this process can record nothing: it must be started again"
+            raise WriterDied(message)
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                await stopping.wait()
+        except TimeoutError:
+            continue
 
 
 def _end_at_latest(seconds: float) -> None:
@@ -186,7 +208,8 @@ async def opened(service: Service, settings: Settings) -> AsyncIterator[Context]
         store = await _store(settings, clock)
         stack.push_async_callback(store.close)
         if isinstance(clock, SimulatedClock):
-            clock.advance_to(max(head.recorded_at for head in await store.heads()))
+            # It goes on where the log ends; an empty one begins where every simulation does.
+            clock.advance_to(max(clock.now(), *(head.recorded_at for head in await store.heads())))
         engine = engine_of(url)
         stack.push_async_callback(engine.dispose)
         tokens = Tokens(_secret(settings.token_secret))
@@ -289,7 +312,7 @@ class _Relaying:
         relay.start()
         try:
             while relay.alive:  # noqa: ASYNC110 - a thread cannot set an asyncio event when it dies.
-                await asyncio.sleep(RELAY_SECONDS)
+                await asyncio.sleep(LOOK_SECONDS)
         finally:
             await asyncio.to_thread(relay.stop)
 

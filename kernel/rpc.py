@@ -53,7 +53,12 @@ MESSAGE_OPTIONS: Final = (
     ("grpc.absolute_max_metadata_size", 4 * DETAILS_BYTES_MAX),
 )
 
-_SERVER_OPTIONS: Final = (*MESSAGE_OPTIONS, ("grpc.so_reuseport", 0))
+_SERVER_OPTIONS: Final = (
+    *MESSAGE_OPTIONS,
+    ("grpc.so_reuseport", 0),
+    # A peer asks every minute whether we still live while a call of its runs; gRPC would hang up on it.
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
+)
 _BEARER: Final = "Bearer "
 _CORRELATIONS: Final = UUID("6f1c1f0e-35c5-5a3e-9d3e-3a6b5b0f6f0c")
 

@@ -26,9 +26,11 @@ from recoup.sample.v1.sample_pb2 import OpenBook, PostEntry
 from deploy.local.databases import Database
 from deploy.local.kafka import Broker
 from deploy.local.topics import create_topics, delete_topics, read_topics
+from kernel.clock import RealClock
 from kernel.dial import CallFailed, Peer, Tokens
-from kernel.main import START_REFUSED, STOP_SECONDS_MAX
+from kernel.main import START_REFUSED, STOP_SECONDS_MAX, WriterDied, told_to_stop
 from kernel.tenancy import Caller
+from tests.kernel.support import memory_executor
 
 ROOT = Path(__file__).parents[2]
 SECRET = "t" * 32
@@ -332,6 +334,44 @@ async def test_it_refuses_to_keep_other_time_than_its_log(
     code, said = await ended("api", variables)
     assert code == START_REFUSED
     assert "keeps real time" in said
+
+
+async def test_a_simulated_process_goes_on_where_its_log_ends(
+    sample_database: Callable[..., Database], tmp_path: Path
+) -> None:
+    database = sample_database(clock="simulated")
+    variables = dict(environment(database, tmp_path, NO_BROKER)) | {"RECOUP_CLOCK": "simulated"}
+    command = service_pb2.SampleCommand(given_id="o", open_book=OpenBook(book_id=book(1), client="c"))
+    request = service_pb2.ExecuteRequest(commands=[command])
+    noon = "2030-01-01T12:00:00+00:00"
+    async with running("api", variables) as it:
+        books = Books(it)
+        await books.peer.ask(books.stub.Execute, request, ANN, now=noon)
+        await books.peer.close()
+        await it.stop()
+    async with running("api", variables) as it:
+        books = Books(it)
+        with pytest.raises(CallFailed) as failure:
+            await books.peer.ask(books.stub.Execute, request, ANN, now="2030-01-01T11:59:59+00:00")
+        await books.peer.close()
+    assert noon in str(failure.value)
+    with psycopg.connect(database.reader_url) as connection:
+        row = connection.execute("SELECT recorded_at FROM log.events").fetchone()
+    assert row is not None
+    assert row[0].isoformat() == noon
+
+
+async def test_a_process_whose_writer_died_ends() -> None:
+    store = memory_executor(RealClock())._store
+    stopping = asyncio.Event()
+    waiting = asyncio.create_task(told_to_stop(stopping, store))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    stopping.set()
+    await waiting
+    store.alive = False  # type: ignore[misc]
+    with pytest.raises(WriterDied):
+        await told_to_stop(asyncio.Event(), store)
 
 
 async def test_without_settings_it_names_them_and_does_not_start() -> None:
