@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -15,34 +14,50 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from deploy.local import kafka as kafka_module
 from deploy.local import ports
 from deploy.local.child import PlatformError
-from deploy.local.kafka import Broker, find_java, find_maven
+from deploy.local.kafka import find_java, find_maven, start_kafka
 from deploy.local.places import Places
 from deploy.local.postgres import USER, Server, start_postgres
+from deploy.local.topics import Topic, create_topics
 
 
-def test_a_broker_that_was_killed_comes_back_with_what_it_had(kafka: Broker, topics: Callable[..., str]) -> None:
-    topic = topics()
-    producer = KafkaProducer(bootstrap_servers=kafka.address, acks="all")
-    producer.send(topic, b"before", partition=0).get(timeout=10)
-    producer.close()
-    kafka.kill()
-    assert not ports.answers(int(kafka.address.rpartition(":")[2]))
-    kafka.start()
-    consumer = KafkaConsumer(bootstrap_servers=kafka.address, auto_offset_reset="earliest", consumer_timeout_ms=10_000)
-    consumer.assign([TopicPartition(topic, 0)])
-    assert next(consumer).value == b"before"
-    consumer.close()
+@pytest.fixture
+def own(tmp_path: Path) -> Places:
+    """A folder for servers that no other test uses, since they are killed."""
+    return Places(tmp_path / "own")
 
 
-def test_a_database_server_that_was_killed_comes_back_with_what_was_committed(postgres: Server) -> None:
-    with psycopg.connect(postgres.url) as connection:
-        connection.execute("CREATE TABLE kept (number int)")
-        connection.execute("INSERT INTO kept VALUES (7)")
-    postgres.kill()
-    postgres.start()
-    with psycopg.connect(postgres.url) as connection:
-        assert connection.execute("SELECT number FROM kept").fetchall() == [(7,)]
-        connection.execute("DROP TABLE kept")
+def test_a_broker_that_was_killed_comes_back_with_what_it_had(own: Places) -> None:
+    chosen = ports.choose(["kafka", "controller"], own.ports)
+    broker = start_kafka(own, chosen["kafka"], chosen["controller"])
+    try:
+        create_topics(broker.address, [Topic("facts", 1)])
+        producer = KafkaProducer(bootstrap_servers=broker.address, acks="all")
+        producer.send("facts", b"before", partition=0).get(timeout=10)
+        producer.close()
+        broker.kill()
+        assert not ports.answers(chosen["kafka"])
+        broker.start()
+        reading = {"auto_offset_reset": "earliest", "consumer_timeout_ms": 10_000}
+        consumer = KafkaConsumer(bootstrap_servers=broker.address, **reading)
+        consumer.assign([TopicPartition("facts", 0)])
+        assert next(consumer).value == b"before"
+        consumer.close()
+    finally:
+        broker.stop()
+
+
+def test_a_database_server_that_was_killed_comes_back_with_what_was_committed(own: Places) -> None:
+    server = start_postgres(own, ports.choose(["postgres"], own.ports)["postgres"], "its password")
+    try:
+        with psycopg.connect(server.url) as connection:
+            connection.execute("CREATE TABLE kept (number int)")
+            connection.execute("INSERT INTO kept VALUES (7)")
+        server.kill()
+        server.start()
+        with psycopg.connect(server.url) as connection:
+            assert connection.execute("SELECT number FROM kept").fetchall() == [(7,)]
+    finally:
+        server.stop()
 
 
 def test_the_database_server_never_runs_as_root_and_nobody_else_reads_its_folder(
