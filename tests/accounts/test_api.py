@@ -15,7 +15,8 @@ from recoup.accounts.v1.placement_pb2 import PartyName
 from recoup.accounts.v1.terms_pb2 import Bankruptcy, DebtorFlags, PlacedDocument
 
 from kernel.status import faults_of, reason_of
-from tests.accounts.examples import party, placement
+from kernel.tenancy import Caller
+from tests.accounts.examples import CONTRACT, party, placement
 from tests.accounts.world import EVERYTHING, NORTH, SOUTH, World, agency, client, metadata
 
 
@@ -58,6 +59,16 @@ async def test_the_same_call_again_gets_the_first_answer(world: World) -> None:
     assert again.answer.replayed
     again.answer.replayed = False
     assert again.answer == first.answer
+
+
+async def test_a_retry_is_known_by_what_was_sent_although_the_world_has_moved_on(world: World) -> None:
+    await world.open_client()
+    await world.one(client(), placement(), "call-1")
+    contract = commands.Contract()
+    contract.CopyFrom(CONTRACT)
+    contract.contingency_rate_basis_points = 100
+    await world.one(agency(), commands.AmendContract(client_id="first-bank", contract=contract))
+    assert (await world.one(client(), placement(), "call-1")).answer.replayed
 
 
 async def test_another_placement_under_the_same_id_is_refused(world: World) -> None:
@@ -267,13 +278,13 @@ async def test_an_id_that_is_no_id_names_nothing(world: World) -> None:
 async def test_each_command_needs_its_scope_and_the_agencys_are_for_the_agency(world: World) -> None:
     await world.open_client()
     account_id = (await world.one(client(), placement())).entity_id
-    reader = client().__class__(NORTH, "first-bank", "reader", "reader", frozenset({"accounts:read"}))
+    reader = Caller(NORTH, "first-bank", "reader", "reader", frozenset({"accounts:read"}))
     results = await world.execute(reader, placement(client_reference="2"), payment(account_id), _hold(account_id))
     assert reasons(results) == ["FORBIDDEN"] * 3
     register = commands.RegisterClient(client_id="third-bank")
     erase = commands.ErasePerson(person_id=str(uuid4()), reason="?")
     assert reasons(await world.execute(client(), register, erase)) == ["FORBIDDEN"] * 2
-    writer = client().__class__(NORTH, None, "writer", "writer", EVERYTHING - {"accounts:read"})
+    writer = Caller(NORTH, None, "writer", "writer", EVERYTHING - {"accounts:read"})
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await world.stub.ListAccounts(messages.ListAccountsRequest(), metadata=metadata(writer))
     assert caught.value.code() == grpc.StatusCode.PERMISSION_DENIED
@@ -297,6 +308,8 @@ async def test_nobody_approves_their_own_adjustment_whoever_they_say_they_are(wo
     adjust.approver = "supervisor"
     assert reasons([await world.one(agency(), adjust, "adjust-1")]) == ["accepted"]
     assert (await world.one(agency(), adjust, "adjust-1")).answer.replayed
+    colleague = Caller(NORTH, None, "colleague", agency().credential, EVERYTHING)
+    assert (await world.one(colleague, adjust, "adjust-1")).answer.replayed
 
 
 async def test_ids_that_the_caller_leaves_open_are_made_the_same_for_a_retry(world: World) -> None:

@@ -41,7 +41,7 @@ from tests.accounts.examples import (
     place,
     terms,
 )
-from tests.accounts.given import account, after, close, payment, placed, types
+from tests.accounts.given import account, after, close, document, payment, placed, types
 
 NOTHING: Scenario[Account] = Scenario(ACCOUNT)
 Change = Callable[[AccountTerms], Any]
@@ -58,6 +58,10 @@ def append(values: Any, value: object) -> object:
     """Append, as an expression."""
     values.append(value)
     return values
+
+
+def transfer(from_owner: str, to_owner: str) -> TitleTransfer:
+    return TitleTransfer(from_owner=from_owner, to_owner=to_owner, date="2025-01-01")
 
 
 def changed(change: Change) -> AccountTerms:
@@ -418,6 +422,14 @@ def test_completing_changes_the_balance_by_the_difference() -> None:
     assert isinstance(outcome.facts[0], events.PlacementCompleted)
     assert outcome.facts[0].difference == Buckets(principal_minor=500)
     assert outcome.state.balance.total == 10500
+
+
+def test_completing_replaces_the_documents_that_came_with_the_placement_and_keeps_those_attached_since() -> None:
+    first, second = (PlacedDocument(document_id=name, sha256="a" * 64) for name in ("first", "second"))
+    lacking = terms(documents=[first])
+    lacking.debt.ClearField("accrual_date")
+    state = after(NOTHING, place(lacking), document(), complete(terms(documents=[second]))).state()
+    assert [each.document_id for each in state.documents] == ["second", "DOC1"]
 
 
 def test_completing_below_what_was_paid_is_refused() -> None:

@@ -189,6 +189,22 @@ async def test_who_was_erased_and_is_placed_again_is_somebody_new(world: World) 
     assert await vault_of(world).read(agency(), UUID(again.person_id)) is not None
 
 
+async def test_a_trace_that_a_concurrent_placement_left_does_not_find_who_was_erased(world: World) -> None:
+    await world.open_client()
+    result = await world.one(client(), placement())
+    (before,) = await debtors_of(world, result.entity_id)
+    await link(world, before.person_id, result.entity_id)
+    with psycopg.connect(world.context.settings.database_url.get_secret_value()) as connection:
+        connection.execute("SELECT set_config('recoup.tenants', %s, false)", [f"{{{NORTH}}}"])
+        traces = connection.execute("SELECT tenant, match, kind, person_id FROM vault.matches").fetchall()
+        await world.one(agency(), commands.ErasePerson(person_id=before.person_id, reason="asked for it"))
+        for trace in traces:
+            connection.execute("INSERT INTO vault.matches VALUES (%s, %s, %s, %s)", trace)
+    (again,) = await placed(world, "2")
+    assert again.person_id != before.person_id
+    assert (await placed(world, "3"))[0].person_id == again.person_id
+
+
 async def verify_log(store: PostgresStore) -> None:
     """Every stream's hashes hang together."""
     previous: dict[tuple[UUID, str], bytes] = {}
