@@ -8,7 +8,6 @@ BIN := .venv/bin
 # Modules that are not compiled to disk cost every process seconds at its start.
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHONUNBUFFERED := 1
-export MYPY_FORCE_COLOR :=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup proto requirements up down reset doctor demo bench test test-long check format publish-contracts
