@@ -72,6 +72,7 @@ def _with_terms(
     difference: Amounts,
 ) -> Account:
     attached = account.documents[len(account.terms.documents) :]
+    balance = amounts_of(fact.balance_after)
     entry = _entry(fact, version, difference, 0, (fact.terms.placement_date, fact.terms.client_reference))
     return replace(
         account,
@@ -83,9 +84,10 @@ def _with_terms(
         contract=fact.contract,
         digests=(*account.digests, fact.content_digest),
         shortcomings=(),
-        balance=amounts_of(fact.balance_after),
+        balance=balance,
         ledger=(*account.ledger, entry),
         documents=(*fact.terms.documents, *attached),
+        paid_in_full_date="" if balance.total else account.paid_in_full_date,
     )
 
 
