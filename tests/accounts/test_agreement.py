@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recoup.accounts.v1 import words_pb2 as words
-from recoup.accounts.v1.terms_pb2 import Bankruptcy, PlacedDocument, PriorDispute, PriorHistory
+from recoup.accounts.v1.terms_pb2 import AccountTerms, Bankruptcy, PlacedDocument, PriorDispute, PriorHistory
 
 from kernel.canonical import canonical_json
 from kernel.decider import Refused
@@ -18,7 +18,7 @@ from services.accounts.domain.state import NO_ACCOUNT
 from services.accounts.states import account_message
 from services.audit.domain.account import fold_account
 from tests.accounts.examples import ANN, BOB, debtor, place, terms
-from tests.accounts.given import close, dispute, document, hold
+from tests.accounts.given import close, dispute, document, hold, payment
 from tests.accounts.test_disputes import end, verify
 from tests.accounts.test_holds import release
 from tests.accounts.test_ledger import commands_of_money
@@ -40,10 +40,25 @@ def placements(draw: st.DrawFn) -> Any:
     return place(made, *(DEBTORS if draw(st.booleans()) else [debtor()]))
 
 
+def larger() -> AccountTerms:
+    """The terms with another 5.00 of principal."""
+    made = terms(brand="mended")
+    for amount, name in (
+        (made.balance.buckets, "principal_minor"),
+        (made.balance, "total_minor"),
+        (made.itemization, "amount_on_itemization_date_minor"),
+        (made.itemization, "current_amount_minor"),
+    ):
+        setattr(amount, name, getattr(amount, name) + 500)
+    return made
+
+
 def moves() -> st.SearchStrategy[Any]:
     """Everything that can happen to an account after its placement."""
     others = [
         complete(terms(brand="mended")),
+        complete(larger()),
+        payment(12000, "T5"),
         dispute(),
         dispute("D2", ANN, portion_minor=5),
         document(),

@@ -432,6 +432,16 @@ def test_completing_replaces_the_documents_that_came_with_the_placement_and_keep
     assert [each.document_id for each in state.documents] == ["second", "DOC1"]
 
 
+def test_completing_with_more_than_was_paid_in_full_is_owed_again() -> None:
+    more = terms()
+    more.balance.buckets.principal_minor += 500
+    more.balance.total_minor += 500
+    more.itemization.amount_on_itemization_date_minor += 500
+    more.itemization.current_amount_minor += 500
+    state = after(quarantined(), payment(12000), complete(more)).state()
+    assert (state.balance.total, state.paid_in_full_date) == (500, "")
+
+
 def test_completing_below_what_was_paid_is_refused() -> None:
     less = terms()
     less.balance.buckets.fees_minor -= 500
