@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Final, cast
+from uuid import UUID
 
 from recoup.audit.v1 import service_pb2 as audit_pb2
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from cli.session import AGENCY
 from demo import checks, rebuilding
 from demo.agency import Agency, agency_of, give_keys
 from demo.checks import Later, Totals
@@ -30,8 +30,6 @@ from demo.sending import Outcome, Total, place
 from demo.settling import settled_at
 from deploy.local.platform import Platform
 
-TENANT: Final = AGENCY
-"""The agency that the command `recoup` speaks for too, so that it can look at what the demo leaves."""
 ASKED_OF_AUDIT_MAX: Final = 400
 """So many accounts are asked of audit as of the middle, one call each, chosen by seed."""
 PLACED_TYPE: Final = "recoup.accounts.v1.AccountPlaced"
@@ -60,10 +58,11 @@ class _Middle:
 class Job:
     """One run on a platform that is up. The report is filled as far as the job comes."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a job is made of, each by its name.
         self,
         *,
         platform: Platform,
+        tenant: UUID,
         portfolio: Portfolio,
         seed: int,
         today: date,
@@ -72,6 +71,7 @@ class Job:
     ) -> None:
         """`seed` chooses everything left to chance; `before_checks` is called when everything has been recorded."""
         self._platform = platform
+        self._tenant = tenant
         self._portfolio = portfolio
         self._seed = seed
         self._today = today
@@ -85,7 +85,7 @@ class Job:
         """Do everything, and return the story of one debt."""
         report = self.report
         async with AsyncExitStack() as stack:
-            agency = await stack.enter_async_context(agency_of(self._platform, TENANT))
+            agency = await stack.enter_async_context(agency_of(self._platform, self._tenant))
             with report.stage("register"):
                 apis = await self._register(agency, stack)
             with report.stage("place"):
@@ -108,7 +108,7 @@ class Job:
     async def _register(self, agency: Agency, stack: AsyncExitStack) -> Mapping[str, Api]:
         clients = self._portfolio.clients
         await agency.register(clients)
-        creditors = give_keys(self._platform, TENANT, clients)
+        creditors = give_keys(self._platform, self._tenant, clients)
         base_url = self._platform.addresses.http
         return {each.client_id: await stack.enter_async_context(Api(base_url, each)) for each in creditors}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,17 +11,19 @@ from datetime import date
 from pathlib import Path
 from time import monotonic
 from typing import Final
+from uuid import UUID, uuid4
 
 from rich.console import Console
 from rich.markup import escape
 
+from cli.session import AGENCY
 from demo import portfolio as portfolios
 from demo.draft import Note, Portfolio
 from demo.job import Job, Told
 from demo.report import FILE_NAME, show
 from deploy.local.child import PlatformError, recorded, stop_together
 from deploy.local.places import HOME_VARIABLE, ROOT, Places
-from deploy.local.platform import Platform, holder
+from deploy.local.platform import POSTGRES_GIVEN, Platform, holder
 
 NOTES_MAX: Final = 8
 """So many lines of a kind are named on the screen; the rest is counted."""
@@ -45,11 +48,14 @@ def run(settings: Settings, console: Console, before_checks: Callable[[Platform]
     portfolio = _made_ready(settings)
     _introduce(portfolio, console)
     places = Places(settings.home)
+    # A server that was given keeps what earlier runs recorded: each run is then an agency of its own.
+    tenant = uuid4() if os.environ.get(POSTGRES_GIVEN) else AGENCY
     _begin_anew(places)
     began = monotonic()
     with Platform(places, say=lambda line: console.print(f"[dim]{escape(line)}[/]")) as platform:
         job = Job(
             platform=platform,
+            tenant=tenant,
             portfolio=portfolio,
             seed=settings.seed,
             today=settings.today,
@@ -67,7 +73,7 @@ def run(settings: Settings, console: Console, before_checks: Callable[[Platform]
     _list(console, "lines quarantined", quarantined)
     _tell(console, told)
     show(job.report, console)
-    _look_around(console, settings.home, file, told)
+    _look_around(console, settings.home, file, tenant, told)
     return 0 if job.report.ok else 1
 
 
@@ -123,14 +129,16 @@ def _tell(console: Console, told: Told) -> None:
     console.print()
 
 
-def _look_around(console: Console, home: Path, file: Path, told: Told) -> None:
+def _look_around(console: Console, home: Path, file: Path, tenant: UUID, told: Told) -> None:
     shown = home.relative_to(ROOT) if home.is_relative_to(ROOT) else home
-    lines = (
+    lines = [
         f"The report is in {file}. What was recorded is kept in {home}. To look around:",
         f"  export {HOME_VARIABLE}={shown}",
         "  make up                                  # in one terminal; Ctrl-C stops it",
         f"  .venv/bin/recoup audit story {told.account_id}",
         "  .venv/bin/recoup audit verify",
-    )
+    ]
+    if tenant != AGENCY:
+        lines.insert(2, f"  export RECOUP_AGENCY={tenant}")
     for line in lines:
         console.print(escape(line), soft_wrap=True)

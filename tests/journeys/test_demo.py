@@ -21,7 +21,7 @@ import pytest
 from recoup.accounts.v1 import events_pb2
 from rich.console import Console
 
-from demo.job import TENANT
+from cli.session import AGENCY
 from demo.metro2 import writer
 from demo.run import Settings, run
 from deploy.local.child import recorded
@@ -111,7 +111,7 @@ def _tamper(platform: Platform) -> None:
     """As somebody with the owner's password would: a payment in audit's copy of the log, a row that readers see."""
     databases = platform.surroundings.databases
     with psycopg.connect(databases["audit"].migrator_url) as connection:
-        connection.execute("SELECT set_config('recoup.tenants', %s, true)", [f"{{{TENANT}}}"])
+        connection.execute("SELECT set_config('recoup.tenants', %s, true)", [f"{{{AGENCY}}}"])
         connection.execute("ALTER TABLE audit.records DISABLE TRIGGER append_only")
         row = connection.execute(
             "SELECT partition, number, payload FROM audit.records WHERE type = %s ORDER BY recorded_at LIMIT 1",
