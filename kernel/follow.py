@@ -11,6 +11,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+from itertools import islice
 from typing import Final, TypeVar
 
 import psycopg
@@ -58,6 +61,7 @@ class Follower:
         self._ask_to: int | None = None
         self._checkpoint: Checkpoint | None = None
         self._chains: dict[int, bytes] = {}
+        self._batch = BATCH_RECORDS_MAX
 
     def offer(self, record: Record) -> None:
         """Queue what Kafka brought; when the queue is full it is dropped, and the owner asked for it later."""
@@ -79,12 +83,13 @@ class Follower:
             await self._wake.wait()
             try:
                 await self._step()
-                pause = PAUSE_SECONDS_MIN
+                pause, self._batch = PAUSE_SECONDS_MIN, min(self._batch * 2, BATCH_RECORDS_MAX)
             except (Moved, Halted):
                 # Another worker or a person changed the row: what waits is judged again from where it is now.
                 self._checkpoint = None
             except WORLD as error:
-                self._checkpoint = None
+                # Perhaps it took too long: the next attempt is at less.
+                self._checkpoint, self._batch = None, max(self._batch // 2, 1)
                 log.warning("not applied yet", **self._named(), error=f"{type(error).__name__}: {error}", seconds=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, PAUSE_SECONDS_MAX)
@@ -97,7 +102,7 @@ class Follower:
             self._ask_to = None
             self._wake.clear()
             return
-        records = [self._waiting[index] for index in range(min(len(self._waiting), BATCH_RECORDS_MAX))]
+        records = list(islice(self._waiting, BATCH_RECORDS_MAX))
         planned = plan(found.position, self.place.partition, self._chains, records)
         if planned.run:
             await self._apply(found.position, planned.run)
@@ -145,13 +150,18 @@ class Follower:
                     position = after(run[-1])
 
     async def _apply(self, position: Position, run: Sequence[Record]) -> None:
-        await self._within(lambda connection: apply_run(connection, self.place, self._effects, position, run))
-        self._count("applied", len(run))
-        assert self._checkpoint is not None, "a run is applied from a checkpoint that was read"
-        self._checkpoint = Checkpoint(after(run[-1]), self._checkpoint.react_from, None)
-        for record in run:
-            self._chains[record.number] = record.chain
-            self._chains.pop(record.number - CHAINS_KNOWN_MAX, None)
+        for start in range(0, len(run), self._batch):
+            part = run[start : start + self._batch]
+            position = await self._within(partial(self._apply_part, position, part))
+            self._count("applied", len(part))
+            assert self._checkpoint is not None, "a run is applied from a checkpoint that was read"
+            self._checkpoint = replace(self._checkpoint, position=position)
+            for record in part:
+                self._chains[record.number] = record.chain
+                self._chains.pop(record.number - CHAINS_KNOWN_MAX, None)
+
+    def _apply_part(self, position: Position, part: Sequence[Record], connection: Connection) -> Position:
+        return apply_run(connection, self.place, self._effects, position, part)
 
     async def _halt(self, position: Position, reason: str) -> None:
         def halt(connection: Connection) -> None:

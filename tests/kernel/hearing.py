@@ -30,6 +30,7 @@ from kernel.record import Record
 from kernel.relay import Relay
 from kernel.rpc import Server
 from kernel.store import PostgresStore, schema_sql
+from kernel.telemetry import CALLS
 from kernel.tenancy import Caller, Verifier
 from kernel.wire import Unreadable, from_kafka
 from tests.kernel.ear import SECRET, TABLES
@@ -199,6 +200,24 @@ def await_true(condition: Callable[[], bool], seconds: float = 30, what: str = "
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come true within {seconds} s"
         time.sleep(0.05)
+
+
+def await_kafka_alone(owner: Owner, ear: Ear) -> None:
+    """Post until a round is heard through Kafka, without one range asked of the owner."""
+    for _ in range(30):
+        asked = ranges_asked()
+        owner.post(200)
+        await_true(lambda: ear.caught_up(owner), what="the listener")
+        if ranges_asked() == asked:
+            return
+        time.sleep(0.5)
+    message = "the owner was asked for ranges again and again"
+    raise AssertionError(message)
+
+
+def ranges_asked() -> float:
+    """How often this process was asked for a range of its log."""
+    return float(CALLS.labels("/recoup.event.v1.LogService/ReadLog", "OK")._value.get())
 
 
 def read_topic(topic: str, broker: str, partitions: int = 8) -> dict[int, list[Any]]:

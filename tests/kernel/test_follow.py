@@ -57,8 +57,9 @@ class Owner:
         self, partition: int, from_number: int, to_number: int
     ) -> AsyncGenerator[Sequence[Record], None]:
         self.asked.append((from_number, to_number))
-        for start in range(from_number, to_number + 1, 10):
-            yield self.logs[partition][start : min(start + 10, to_number + 1)]
+        log = self.logs[partition][: to_number + 1]
+        for start in range(from_number, len(log), 10):
+            yield log[start : start + 10]
 
 
 @dataclass
@@ -263,6 +264,22 @@ async def test_a_database_that_cuts_us_off_delays_and_loses_nothing(ear: Databas
             followed.follower.offer(record)
         await followed.until(59)
         assert left == 0
+
+
+async def test_a_batch_that_takes_too_long_is_tried_again_in_smaller_ones(ear: Database) -> None:
+    sizes: list[int] = []
+
+    def slow(_connection: Connection, records: Sequence[Record]) -> None:
+        sizes.append(len(records))
+        if len(records) > 16:
+            raise psycopg.errors.QueryCanceled
+
+    async with following(ear, Owner({0: RECORDS}), effects=Effects(slow)) as followed:
+        for record in RECORDS:
+            followed.follower.offer(record)
+        await until(lambda: followed.checkpoint().position.last == 59)
+    assert sizes[0] == 60
+    assert max(sizes[-4:]) <= 16
 
 
 async def test_two_followers_of_one_partition_share_its_facts(ear: Database) -> None:

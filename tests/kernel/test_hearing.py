@@ -12,11 +12,11 @@ import pytest
 from deploy.local.databases import Database
 from deploy.local.kafka import Broker
 from deploy.local.topics import delete_topics
-from kernel.telemetry import CALLS
 from kernel.wire import to_kafka
 from tests.kernel.hearing import (
     Ear,
     Owner,
+    await_kafka_alone,
     await_true,
     make_ear_database,
     read_topic,
@@ -59,20 +59,8 @@ def test_facts_are_published_heard_and_have_their_effect_once(owner: Owner, ear:
 def test_facts_come_through_kafka_alone_once_it_has_assigned_the_partitions(owner: Owner, ear: Ear) -> None:
     owner.publish()
     ear.start()
-    for _ in range(30):
-        asked = ranges_asked()
-        owner.post(200)
-        await_true(lambda: ear.caught_up(owner), what="the listener")
-        if ranges_asked() == asked:
-            break
-        time.sleep(0.5)
-    else:
-        pytest.fail("the owner was asked for ranges again and again")
+    await_kafka_alone(owner, ear)
     ear.check_effects(owner)
-
-
-def ranges_asked() -> float:
-    return float(CALLS.labels("/recoup.event.v1.LogService/ReadLog", "OK")._value.get())
 
 
 def test_a_worker_killed_again_and_again_has_every_effect_once(owner: Owner, ear: Ear) -> None:

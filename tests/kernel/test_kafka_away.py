@@ -14,7 +14,16 @@ from deploy.local import ports
 from deploy.local.databases import Database
 from deploy.local.kafka import Broker, start_kafka
 from deploy.local.places import Places
-from tests.kernel.hearing import Ear, Owner, await_true, make_ear_database, read_topic, records_of, recreate_topic
+from tests.kernel.hearing import (
+    Ear,
+    Owner,
+    await_kafka_alone,
+    await_true,
+    make_ear_database,
+    read_topic,
+    records_of,
+    recreate_topic,
+)
 
 
 class OwnBroker:
@@ -89,6 +98,7 @@ def test_while_kafka_is_away_commands_go_on_and_the_backlog_is_published_after(
     await_true(lambda: relay.faults() == [], what="the relay's peace")
     owner.post(100)
     await_true(lambda: whole(owner) and ear.caught_up(owner), what="the end")
+    await_kafka_alone(owner, ear)
     ear.check_effects(owner)
     ear.check_effects(owner, "react")
 
@@ -105,6 +115,7 @@ def test_a_broker_that_has_lost_everything_is_filled_again(owner: Owner, ear: Ea
     await_true(lambda: whole(owner), 40, what="the topic")
     owner.post(100)
     await_true(lambda: whole(owner) and ear.caught_up(owner), what="the end")
+    await_kafka_alone(owner, ear)
     ear.check_effects(owner)
 
 
