@@ -12,6 +12,8 @@ import psycopg
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
+from kernel.identity import uuid_of
+
 _HEADER: Final = struct.Struct(">iiiii").pack
 _EMPTY: Final = struct.Struct(">iii").pack
 _LENGTH: Final = struct.Struct(">i").pack
@@ -58,10 +60,8 @@ def packed(type_: str, values: Sequence[Any]) -> Array | Sequence[Any]:
 
 
 def _uuids(values: Sequence[UUID | str | None]) -> list[bytes]:
-    return [
-        _NULL if value is None else _SIXTEEN + (value if type(value) is UUID else UUID(str(value))).int.to_bytes(16)
-        for value in values
-    ]
+    read = [uuid_of(value) if isinstance(value, str) else value for value in values]
+    return [_NULL if value is None else _SIXTEEN + value.int.to_bytes(16) for value in read]
 
 
 def _byteas(values: Sequence[bytes | None]) -> list[bytes]:

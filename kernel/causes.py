@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from kernel.complete import faults_of
 from kernel.decider import Decider, Fault, Heard
 from kernel.errors import Incomplete
-from kernel.identity import command_id, reaction_id
+from kernel.identity import command_id, reaction_id, uuid_of
 from kernel.project import RowChange
 from kernel.record import partition_of
 from kernel.roles import roles_of
@@ -104,7 +104,7 @@ class Causes:
         faults = faults_of(command)
         if faults:
             raise Incomplete(faults)
-        entity, tenant = getattr(command, route.entity), UUID(heard.tenant)
+        entity, tenant = getattr(command, route.entity), uuid_of(heard.tenant)
         return Cause(
             command,
             route,
@@ -115,7 +115,7 @@ class Causes:
             reaction_id(tenant, consumer, source, heard.event_id, ordinal),
             self._mac(command),
             f"service:{consumer}",
-            UUID(heard.correlation_id),
+            uuid_of(heard.correlation_id),
             heard.recorded_at if self._simulated else None,
             (),
         )

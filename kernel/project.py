@@ -135,18 +135,25 @@ def _key(change: RowChange, columns: tuple[str, ...], row: Row) -> Key:
 
 
 def _combined(change: RowChange, before: _Net | None) -> _Net:
-    gone = before is not None and not before.inserts and (before.deletes or not before.columns)
-    match change:
-        case Insert() if before is None or gone:
-            return _Net(before is not None and before.deletes, inserts=True, columns=change.row)
-        case Update() if before is None:
-            return _Net(deletes=False, inserts=False, columns=change.changes)
-        case Update() if before is not None and not gone:
-            return before._replace(columns={**before.columns, **change.changes})
-        case Delete() if before is None or not gone:
-            return _Net(before is None or before.deletes or not before.inserts, inserts=False, columns={})
+    if before is None:
+        return _first(change)
+    gone = not before.inserts and (before.deletes or not before.columns)
+    if gone and isinstance(change, Insert):
+        return _Net(before.deletes, inserts=True, columns=change.row)
+    if not gone and isinstance(change, Update):
+        return _Net(before.deletes, before.inserts, {**before.columns, **change.changes})
+    if not gone and isinstance(change, Delete):
+        return _Net(before.deletes or not before.inserts, inserts=False, columns={})
     message = f"{change} meets a row that the same batch has already {'deleted' if gone else 'written'}"
     raise LookupError(message)
+
+
+def _first(change: RowChange) -> _Net:
+    if isinstance(change, Update):
+        return _Net(deletes=False, inserts=False, columns=change.changes)
+    if isinstance(change, Insert):
+        return _Net(deletes=False, inserts=True, columns=change.row)
+    return _Net(deletes=True, inserts=False, columns={})
 
 
 def statements(changes: Iterable[RowChange], tables: Tables, names: Mapping[str, str] | None = None) -> list[Statement]:

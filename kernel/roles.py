@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from recoup.event.v1 import options_pb2
 
+from kernel.identity import uuid_of
 from kernel.record import instant_of
 
 _NANOS_A_MICROSECOND = 1000
@@ -73,12 +74,12 @@ def _accounts(fields: list[FieldDescriptor]) -> Callable[[Any], tuple[UUID, ...]
     several = [field.name for field in fields if field.is_repeated]
     if len(single) == 1 and not several:
         (name,) = single
-        return lambda fact: (UUID(value),) if (value := getattr(fact, name)) else ()
+        return lambda fact: (uuid_of(value),) if (value := getattr(fact, name)) else ()
 
     def accounts(fact: Message) -> tuple[UUID, ...]:
         found = [getattr(fact, name) for name in single]
         for name in several:
             found.extend(getattr(fact, name))
-        return tuple(dict.fromkeys(UUID(value) for value in found if value))
+        return tuple(dict.fromkeys(uuid_of(value) for value in found if value))
 
     return accounts

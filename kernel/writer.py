@@ -8,6 +8,7 @@ its commands is judged under the lock and those that stand are written; if that 
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from collections import deque
@@ -31,6 +32,7 @@ QUEUE_COMMANDS_MAX: Final = 8192
 RECONNECTS_MAX: Final = 5
 RECONNECT_SECONDS: Final = 0.2
 DRAIN_SECONDS_MAX: Final = 8.0
+SWITCH_SECONDS: Final = 0.0005
 
 
 class _Waiting(NamedTuple):
@@ -55,6 +57,8 @@ class Writer:
         self._draining = False
         self._batch: list[_Waiting] = []
         self._connection: psycopg.Connection[Any] = connect()
+        # The loop's thread keeps the interpreter for 5 ms by default, longer than a commit takes.
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
