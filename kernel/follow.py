@@ -31,7 +31,8 @@ from kernel.telemetry import HALTED, HEARD
 from kernel.wire import Unreadable
 
 QUEUE_RECORDS_MAX: Final = 2_000
-BATCH_RECORDS_MAX: Final = 500
+BATCH_RECORDS_MAX: Final = 200
+"""Facts a transaction; reactions hold the heads of our own log meanwhile, and commands wait for them."""
 CHAINS_KNOWN_MAX: Final = 8_192
 PAUSE_SECONDS_MIN: Final = 0.05
 PAUSE_SECONDS_MAX: Final = 5.0

@@ -195,7 +195,7 @@ def make_ear_database(database: Callable[..., Database]) -> Database:
     return made
 
 
-def await_true(condition: Callable[[], bool], seconds: float = 30, what: str = "it") -> None:
+def await_true(condition: Callable[[], bool], seconds: float = 60, what: str = "it") -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come true within {seconds} s"

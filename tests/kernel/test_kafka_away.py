@@ -89,7 +89,7 @@ def test_while_kafka_is_away_commands_go_on_and_the_backlog_is_published_after(
         owner.post(40)
         slowest = max(slowest, time.monotonic() - began)
         time.sleep(0.2)
-    assert slowest < 5
+    assert slowest < 10
     await_true(lambda: relay.faults() != [], what="the relay's complaint")
     # What Kafka does not bring is fetched from the owner, so even a listener goes on.
     await_true(lambda: ear.caught_up(owner), what="the listener without Kafka")

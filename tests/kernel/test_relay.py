@@ -36,7 +36,7 @@ def test_killed_at_every_step_it_loses_nothing_and_repeats_the_same_bytes(owner:
     for step in STEPS:
         owner.post(200)
         relay = start_process(owner, step)
-        assert relay.wait(20) == DIED, step
+        assert relay.wait(60) == DIED, step
     owner.publish()
     await_true(lambda: all_sent(owner), what="the last relay")
     check_topic(owner)
@@ -51,7 +51,7 @@ def test_two_relays_that_steal_from_each_other_make_no_fork(owner: Owner, monkey
         relay.start()
     for _ in range(10):
         owner.post(80)
-    await_true(lambda: all_sent(owner), 60, "both relays")
+    await_true(lambda: all_sent(owner), 120, "both relays")
     for relay in relays:
         relay.stop()
     assert query(owner, "SELECT max(epoch) FROM log.relays")[0][0] > 4
@@ -121,7 +121,7 @@ def test_a_topic_made_anew_under_a_relay_that_has_nothing_to_send_is_filled_too(
     await_true(lambda: all_sent(owner))
     delete_topics(owner.broker, [owner.topic])
     recreate_topic(owner)
-    await_true(lambda: whole(owner), 30, "the topic")
+    await_true(lambda: whole(owner), what="the topic")
 
 
 def test_a_topic_that_was_made_anew_and_has_begun_in_the_middle_is_filled_from_the_start(owner: Owner) -> None:
@@ -219,7 +219,7 @@ def test_it_stops_cleanly_and_leaves_its_leases(owner: Owner) -> None:
     await_true(lambda: all_sent(owner))
     began = time.monotonic()
     relay.stop()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 8
     assert not relay.alive
     assert query(owner, "SELECT DISTINCT holder FROM log.relays") == [(None,)]
 
