@@ -265,6 +265,9 @@ def _wanted(request: messages.ListAccountsRequest, caller: Caller) -> Wanted:
 
 
 def _refuse_bad_reason(request: messages.GetPersonRequest) -> None:
+    """The vault knows versions and not instants: the facts of an account name the version that it was placed with."""
+    if request.HasField("as_of") and request.HasField("reason") and not request.HasField("vault_version"):
+        asked.refuse("/vault_version", "missing", "must be given with as_of: an account's debtor names it")
     if request.HasField("vault_version") and request.vault_version < 1:
         asked.refuse("/vault_version", "out_of_range", "must be at least 1")
     if not request.HasField("reason"):
