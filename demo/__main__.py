@@ -19,6 +19,7 @@ from rich.console import Console
 
 from demo.agency import SetUpFailed
 from demo.generated import ACCOUNTS_DEFAULT
+from demo.job import NothingPlaced
 from demo.rebuilding import RebuildFailed
 from demo.rest import ApiFailed
 from demo.run import Settings, run
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _ended(str(unreadable), UNREADABLE)
     except ExceptionGroup as group:
         return _ended("; ".join(dict.fromkeys(_told(group))), BROKEN)
-    except (PlatformError, SetUpFailed, ApiFailed, CallFailed, NotSettled, RebuildFailed) as error:
+    except (PlatformError, SetUpFailed, NothingPlaced, ApiFailed, CallFailed, NotSettled, RebuildFailed) as error:
         return _ended(str(error), BROKEN)
     except KeyboardInterrupt:
         return _ended("interrupted; everything that was started is stopped", INTERRUPTED)

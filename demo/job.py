@@ -36,6 +36,10 @@ PLACED_TYPE: Final = "recoup.accounts.v1.AccountPlaced"
 QUARANTINED_TYPE: Final = "recoup.accounts.v1.PlacementQuarantined"
 
 
+class NothingPlaced(Exception):  # noqa: N818 - named for what happened.
+    """Every row was refused, so there is nothing to play; the text says why the first one was."""
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """One debt's story, as audit tells it."""
@@ -126,6 +130,10 @@ class Job:
         report.quarantined, report.quarantined_minor = _summed(totals, "quarantined")
         report.duplicates, _ = _summed(totals, "duplicate")
         report.refused += _summed(totals, "refused")[0]
+        if not report.placed + report.quarantined:
+            first = min((note for outcome in self.outcomes for note in outcome.refused), key=lambda note: note.line)
+            message = f"none of the {report.lines:,} lines was placed; line {first.line}: {first.text}"
+            raise NothingPlaced(message)
 
     async def _draw(self, apis: Mapping[str, Api]) -> None:
         async for api, account in accounts_of(apis.values(), phase="open"):

@@ -80,6 +80,13 @@ def _metro2(content: bytes, source: str, seed: int, today: date) -> Portfolio:
     if not furnished.lines:
         message = f"{source}: the file holds a header and no tradelines"
         raise UnreadableFile(message)
+    if not drafts:
+        first = f", the first at line {refused[0].line}: {refused[0].text}" if refused else ""
+        message = (
+            f"{source}: none of its {furnished.lines:,} lines can be placed:"
+            f" {len(furnished.passed_over):,} are passed over, {len(refused):,} are refused{first}"
+        )
+        raise UnreadableFile(message)
     return Portfolio(
         source=source,
         lines=furnished.lines,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
+from textwrap import shorten
 from time import monotonic
 from typing import Final
 from uuid import UUID, uuid4
@@ -21,12 +23,15 @@ from demo import portfolio as portfolios
 from demo.draft import Note, Portfolio
 from demo.job import Job, Told
 from demo.report import FILE_NAME, show
+from demo.sending import Outcome
 from deploy.local.child import PlatformError, recorded, stop_together
 from deploy.local.places import HOME_VARIABLE, ROOT, Places
 from deploy.local.platform import POSTGRES_GIVEN, Platform, holder
 
 NOTES_MAX: Final = 8
 """So many lines of a kind are named on the screen; the rest is counted."""
+NOTE_CHARACTERS_MAX: Final = 160
+LINES_FILE_NAME: Final = "lines.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +72,10 @@ def run(settings: Settings, console: Console, before_checks: Callable[[Platform]
             told = asyncio.run(job.run())
         finally:
             file = job.report.write(settings.home)
-    refused = sorted([*portfolio.refused, *(note for outcome in job.outcomes for note in outcome.refused)], key=_line)
-    _list(console, "lines refused", refused)
-    quarantined = sorted((note for outcome in job.outcomes for note in outcome.quarantined), key=_line)
-    _list(console, "lines quarantined", quarantined)
+    lines = _lines(portfolio, job.outcomes)
+    _list(console, "lines refused", lines["refused"])
+    _list(console, "lines quarantined", lines["quarantined"])
+    console.print(f"every one of them, and every warning, is in {_write_lines(settings.home, lines)}", soft_wrap=True)
     _tell(console, told)
     show(job.report, console)
     _look_around(console, settings.home, file, tenant, told)
@@ -91,7 +96,7 @@ def _introduce(portfolio: Portfolio, console: Console) -> None:
     console.print("people are invented, and what happens after the placement is simulated, all by one seed")
     if portfolio.shift_days is not None:
         console.print(f"every date of the file moves forward by {portfolio.shift_days:,} days")
-    _list(console, "warnings", sorted(portfolio.warnings, key=_line))
+    _list(console, "warnings", sorted(portfolio.warnings, key=lambda note: note.line))
 
 
 def _begin_anew(places: Places) -> None:
@@ -103,11 +108,25 @@ def _begin_anew(places: Places) -> None:
     stop_together(recorded(places))
     for folder in (places.home / "data", places.logs, places.run):
         shutil.rmtree(folder, ignore_errors=True)
-    (places.home / FILE_NAME).unlink(missing_ok=True)
+    for file in (FILE_NAME, LINES_FILE_NAME):
+        (places.home / file).unlink(missing_ok=True)
 
 
-def _line(note: Note) -> int:
-    return note.line
+def _lines(portfolio: Portfolio, outcomes: Sequence[Outcome]) -> dict[str, list[Note]]:
+    """What is to be told about single lines, by kind, in the order of the lines."""
+    found = {
+        "refused": [*portfolio.refused, *(note for outcome in outcomes for note in outcome.refused)],
+        "quarantined": [note for outcome in outcomes for note in outcome.quarantined],
+        "warnings": list(portfolio.warnings),
+    }
+    return {kind: sorted(notes, key=lambda note: note.line) for kind, notes in found.items()}
+
+
+def _write_lines(home: Path, lines: Mapping[str, Sequence[Note]]) -> Path:
+    file = home / LINES_FILE_NAME
+    told = {kind: [asdict(note) for note in notes] for kind, notes in lines.items()}
+    file.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    return file
 
 
 def _list(console: Console, what: str, notes: Sequence[Note]) -> None:
@@ -115,7 +134,7 @@ def _list(console: Console, what: str, notes: Sequence[Note]) -> None:
         return
     console.print(f"\n{what} ({len(notes):,}):")
     for note in notes[:NOTES_MAX]:
-        console.print(f"  line {note.line:,}: {escape(note.text)}", soft_wrap=True)
+        console.print(f"  line {note.line:,}: {escape(shorten(note.text, NOTE_CHARACTERS_MAX))}", soft_wrap=True)
     if len(notes) > NOTES_MAX:
         console.print(f"  and {len(notes) - NOTES_MAX:,} more")
 

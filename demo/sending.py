@@ -14,8 +14,6 @@ from demo.rest import PAGE, Api, ApiFailed
 
 BATCHES: Final = "/v1/placement-batches"
 LOOK_SECONDS: Final = 0.5
-FAULTS_MAX: Final = 3
-"""So many faults of a row are told; the API's own results hold all of them."""
 STATUSES: Final = ("accepted", "quarantined", "duplicate", "refused")
 _NOT_FOUND: Final = 404
 
@@ -104,5 +102,4 @@ async def _results(api: Api, job_id: str) -> list[Mapping[str, Json]]:
 def _faults(row: Mapping[str, Json], name: str) -> str:
     faults = cast("Sequence[Mapping[str, str]]", row[name])
     told = [": ".join(filter(None, (fault["pointer"].removeprefix("/"), fault["message"]))) for fault in faults]
-    more = [f"and {len(told) - FAULTS_MAX:,} more"] if len(told) > FAULTS_MAX else []
-    return "; ".join([*told[:FAULTS_MAX], *more])
+    return "; ".join(told)

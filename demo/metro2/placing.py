@@ -255,6 +255,8 @@ def _code_warnings(tradeline: Tradeline) -> Iterator[str]:
     disputes = codes.OPEN_DISPUTE_CODES | codes.CLOSED_DISPUTE_CODES | codes.NO_DISPUTE_CODES | {""}
     if tradeline.compliance not in disputes:
         yield f"compliance condition code {tradeline.compliance!r} is not known and has no effect"
+    if tradeline.ecoa in codes.LEFT_OUT_ECOA:
+        yield f"ECOA code {tradeline.ecoa!r} says that the base's consumer left; they stay the primary debtor here"
     for associate in tradeline.associates:
         if associate.ecoa not in codes.ROLE_BY_ECOA and associate.ecoa not in codes.LEFT_OUT_ECOA:
             yield f"{associate.segment} with ECOA code {associate.ecoa!r} is not known and left out"

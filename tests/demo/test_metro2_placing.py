@@ -217,6 +217,12 @@ def test_those_who_left_the_account_are_left_out(ecoa: str) -> None:
     assert made.warnings == []
 
 
+def test_a_base_whose_consumer_left_keeps_them_as_primary_with_a_warning() -> None:
+    made = portfolio(writer.base("ACC-1", ecoa="T"))
+    assert [party.role for party in made.drafts[0].placement.parties] == [words.DEBTOR_ROLE_PRIMARY]
+    assert "'T'" in made.warnings[0].text
+
+
 def test_people_live_in_the_city_and_state_of_the_file() -> None:
     primary, other = draft([writer.j2("RENO", "NV")], city="TULSA", state="OK").placement.parties
     assert (primary.addresses[0].city, primary.addresses[0].state) == ("TULSA", "OK")

@@ -143,6 +143,11 @@ def test_a_metro2_file_with_a_header_only(tmp_path: Path) -> None:
     assert "no tradelines" in complaint(tmp_path, writer.file_of(writer.header()))
 
 
+def test_a_metro2_file_of_which_nothing_can_be_placed(tmp_path: Path) -> None:
+    told = complaint(tmp_path, writer.file_of(writer.header(), writer.base("A1", acct_stat="11"), writer.base("")))
+    assert "1 are passed over, 1 are refused, the first at line 3: cons_acct_num" in told
+
+
 def test_csv_starts_with_its_columns() -> None:
     assert csv_file.is_placement_csv("client_id,client_reference,portfolio_id")
     assert csv_file.is_placement_csv('"client_reference","portfolio_id"')

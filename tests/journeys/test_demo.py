@@ -96,6 +96,8 @@ def test_a_log_that_was_tampered_with_makes_checks_fail_and_the_run_with_them(ho
     assert_every_line_has_one_fate(report)
     counts = ("placed", "placed_minor", "quarantined", "passed_over", "refused", "duplicates")
     assert [report[name] for name in counts] == [40, 40 * 90_000, 0, 1, 1, 1]
+    lines = json.loads((home / "lines.json").read_text())
+    assert [(note["line"], note["text"]) for note in lines["refused"]] == [(44, "acct_stat: '99' is no account status")]
     assert {check["name"] for check in report["checks"] if not check["ok"]} == {
         "audit's rebuilt state equals accounts'",
         "two rebuilds agree byte for byte",
