@@ -35,6 +35,15 @@ SESSION: Final = {
     "transaction_timeout": "30s",
     "idle_in_transaction_session_timeout": "10s",
 }
+APPENDING: Final = {
+    # The same few statements for ever: planning each of them anew costs more than running it. What they look for, they
+    # find by key, however small a table was when the plan was made.
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
 TCP_USER_TIMEOUT_MILLISECONDS: Final = 10_000
 CONNECT_SECONDS_MAX: Final = 5
 
@@ -77,7 +86,7 @@ def schema_sql(service: str, *, partitions: int = PARTITIONS, clock: str = "real
 
 def connect(url: str) -> psycopg.Connection[TupleRow]:
     """An autocommitting connection with every timeout set, for writing from a thread."""
-    return psycopg.Connection.connect(url, autocommit=True, prepare_threshold=1, **_options())
+    return psycopg.Connection.connect(url, autocommit=True, prepare_threshold=1, **_options(APPENDING))
 
 
 class PostgresStore:
@@ -257,8 +266,8 @@ class PostgresStore:
         return {end.stream: History(found[end.stream], end.version, record_hash(end)) for end in ends}
 
 
-def _options() -> dict[str, Any]:
-    settings = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
+def _options(more: Mapping[str, str] | None = None) -> dict[str, Any]:
+    settings = " ".join(f"-c {name}={value}" for name, value in {**SESSION, **(more or {})}.items())
     return {
         "options": settings,
         "tcp_user_timeout": TCP_USER_TIMEOUT_MILLISECONDS,
