@@ -49,19 +49,19 @@ class _Heard:
         )
         self._execute = AccountsServiceStub(self._peer.channel).Execute
         self._reader_url = platform.surroundings.databases["audit"].reader_url
-        self._committed: dict[str, float] = {}
+        self._sent: set[str] = set()
         self._seen: dict[str, float] = {}
 
     def latency(self) -> float:
-        """The median of seconds from a command's answer to the instant that its fact is seen committed in audit."""
-        self._committed.clear()
+        """The median of seconds from a fact's recording, just before its commit, to where audit is seen to have it."""
+        self._sent.clear()
         self._seen.clear()
         watching = threading.Thread(target=self._watch)
         watching.start()
         self._loop.run_until_complete(self._send())
         watching.join()
         assert len(self._seen) == COUNT, f"{COUNT - len(self._seen)} facts were not heard"
-        return statistics.median(max(0.0, self._seen[fact] - self._committed[fact]) for fact in self._committed)
+        return statistics.median(self._seen[fact] for fact in self._sent)
 
     async def _send(self) -> None:
         began = time.perf_counter()
@@ -74,7 +74,7 @@ class _Heard:
         one = service_pb2.AccountsCommand(given_id=str(uuid4()), post_payment=payment(account_id))
         response: Any = await self._peer.ask(self._execute, service_pb2.ExecuteRequest(commands=[one]), CALLER)
         (fact_id,) = response.results[0].answer.accepted.fact_ids
-        self._committed[fact_id] = time.perf_counter()
+        self._sent.add(fact_id)
 
     def _watch(self) -> None:
         with psycopg.connect(self._reader_url, autocommit=True) as connection:
@@ -83,15 +83,15 @@ class _Heard:
             while len(self._seen) < COUNT and time.perf_counter() < until:
                 for partition, last in heads.items():
                     found = connection.execute(
-                        "SELECT number, event_id, type FROM audit.records"
+                        "SELECT number, event_id, type, extract(epoch FROM recorded_at)::float8 FROM audit.records"
                         " WHERE source = 'accounts' AND partition = %s AND number > %s ORDER BY number",
                         [partition, last],
                     ).fetchall()
-                    now = time.perf_counter()
-                    for number, event_id, type_ in found:
+                    now = time.time()
+                    for number, event_id, type_, recorded_at in found:
                         heads[partition] = number
                         if type_ == "recoup.accounts.v1.PaymentPosted":
-                            self._seen[str(event_id)] = now
+                            self._seen[str(event_id)] = now - recorded_at
                 time.sleep(LOOK_SECONDS)
 
     def _heads(self, connection: psycopg.Connection[Any]) -> dict[int, int]:

@@ -47,7 +47,6 @@ FORBIDDEN_CALLS = {
     "print",
     "input",
 }
-FORBIDDEN_NAMES = {"float"}
 
 
 def breaches(source: str, *, allow_decider: bool, own: str) -> Iterator[str]:
@@ -70,6 +69,8 @@ def breaches(source: str, *, allow_decider: bool, own: str) -> Iterator[str]:
                 yield f"calls {name}() on line {node.lineno}"
         elif isinstance(node, ast.Constant) and isinstance(node.value, float):
             yield f"has the float {node.value} on line {node.lineno}"
+        elif isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div):
+            yield f"divides into a float on line {node.lineno}"
 
 
 def _allowed(module: str, own: str, *, allow_decider: bool) -> bool:
@@ -102,6 +103,8 @@ def test_there_are_domains_to_check() -> None:
         "from uuid import uuid4\nx = uuid4()",
         "x = float('1')",
         "x = 0.5",
+        "x = 1 / 2",
+        "x = 1\nx /= 2",
         "x = open('x')",
     ],
 )
