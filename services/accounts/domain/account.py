@@ -7,7 +7,6 @@ that was decided.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -57,7 +56,7 @@ def _placed(account: Account, fact: events.AccountPlaced, version: int) -> Accou
 def _quarantined(account: Account, fact: events.PlacementQuarantined, version: int) -> Account:
     quarantined = states.ACCOUNT_PHASE_QUARANTINED
     account = _with_terms(account, fact, version, quarantined, amounts_of(fact.balance_after))
-    return replace(account, shortcomings=tuple(fact.shortcomings))
+    return account._replace(shortcomings=tuple(fact.shortcomings))
 
 
 def _completed(account: Account, fact: events.PlacementCompleted, version: int) -> Account:
@@ -74,8 +73,7 @@ def _with_terms(
     attached = account.documents[len(account.terms.documents) :]
     balance = amounts_of(fact.balance_after)
     entry = _entry(fact, version, difference, 0, (fact.terms.placement_date, fact.terms.client_reference))
-    return replace(
-        account,
+    return account._replace(
         account_id=fact.account_id,
         version=version,
         phase=phase,
@@ -104,7 +102,7 @@ def _posted(account: Account, fact: events.PaymentPosted, version: int) -> Accou
         fact.overpaid_minor,
     )
     content = ("payment", fact.payee, fact.amount_minor, fact.effective_date, fact.instrument)
-    difference = NOTHING.minus(payment.applied)
+    difference = payment.applied.negated()
     return _with_payment(account, fact, version, payment, (difference, fact.overpaid_minor, content))
 
 
@@ -148,8 +146,7 @@ def _with_payment(
     difference, overpaid_difference, content = change
     balance, reference = amounts_of(fact.balance_after), fact.transaction_reference
     entry = _entry(fact, version, difference, overpaid_difference, (fact.effective_date, reference))
-    return replace(
-        account,
+    return account._replace(
         version=version,
         balance=balance,
         overpaid=fact.overpaid_after_minor,
@@ -164,8 +161,7 @@ def _adjusted(account: Account, fact: events.BalanceAdjusted, version: int) -> A
     balance, reference = amounts_of(fact.balance_after), fact.transaction_reference
     difference = in_bucket(fact.bucket, fact.difference_minor)
     content = ("adjustment", fact.bucket, fact.difference_minor, fact.reason, fact.approver, fact.effective_date)
-    return replace(
-        account,
+    return account._replace(
         version=version,
         balance=balance,
         ledger=(*account.ledger, _entry(fact, version, difference, 0, (fact.effective_date, reference))),
@@ -176,11 +172,11 @@ def _adjusted(account: Account, fact: events.BalanceAdjusted, version: int) -> A
 
 def _entry(fact: Message, version: int, difference: Amounts, overpaid_difference: int, said: tuple[str, str]) -> Entry:
     effective_date, reference = said
-    return Entry(version, str(fact.DESCRIPTOR.full_name), effective_date, difference, overpaid_difference, reference)
+    return Entry(version, _NAMES[type(fact)], effective_date, difference, overpaid_difference, reference)
 
 
 def _paid_in_full(account: Account, fact: events.AccountPaidInFull, version: int) -> Account:
-    return replace(account, version=version, paid_in_full_date=fact.paid_date)
+    return account._replace(version=version, paid_in_full_date=fact.paid_date)
 
 
 def _dispute_opened(account: Account, fact: events.DisputeOpened, version: int) -> Account:
@@ -209,26 +205,25 @@ def _dispute_closed(account: Account, fact: events.DisputeClosed, version: int) 
 
 
 def _with_dispute(account: Account, version: int, dispute: Dispute) -> Account:
-    return replace(account, version=version, disputes={**account.disputes, dispute.dispute_id: dispute})
+    return account._replace(version=version, disputes={**account.disputes, dispute.dispute_id: dispute})
 
 
 def _hold_placed(account: Account, fact: events.HoldPlaced, version: int) -> Account:
-    return replace(account, version=version, holds={**account.holds, fact.hold_id: Hold(fact)})
+    return account._replace(version=version, holds={**account.holds, fact.hold_id: Hold(fact)})
 
 
 def _hold_released(account: Account, fact: events.HoldReleased, version: int) -> Account:
     hold = account.holds[fact.hold_id]._replace(released=True)
-    return replace(account, version=version, holds={**account.holds, fact.hold_id: hold})
+    return account._replace(version=version, holds={**account.holds, fact.hold_id: hold})
 
 
 def _document_attached(account: Account, fact: events.DocumentAttached, version: int) -> Account:
     document = PlacedDocument(document_id=fact.document_id, type=fact.type, sha256=fact.sha256)
-    return replace(account, version=version, documents=(*account.documents, document))
+    return account._replace(version=version, documents=(*account.documents, document))
 
 
 def _closed(account: Account, fact: events.AccountClosed, version: int) -> Account:
-    return replace(
-        account,
+    return account._replace(
         version=version,
         phase=states.ACCOUNT_PHASE_CLOSED,
         close_code=fact.code,
@@ -254,6 +249,8 @@ _EVOLUTIONS: Final[Mapping[type[Message], Callable[[Account, Any, int], Account]
     events.DocumentAttached: _document_attached,
     events.AccountClosed: _closed,
 }
+
+_NAMES: Final = {fact: str(fact.DESCRIPTOR.full_name) for fact in _EVOLUTIONS}
 
 ACCOUNT: Final = Decider(
     category="account",

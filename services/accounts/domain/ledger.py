@@ -24,11 +24,15 @@ class Amounts(NamedTuple):
 
     def plus(self, more: Amounts) -> Amounts:
         """The sum, bucket by bucket."""
-        return Amounts(*(ours + theirs for ours, theirs in zip(self, more, strict=True)))
+        return Amounts(self[0] + more[0], self[1] + more[1], self[2] + more[2], self[3] + more[3], self[4] + more[4])
 
     def minus(self, less: Amounts) -> Amounts:
         """The difference, bucket by bucket."""
-        return Amounts(*(ours - theirs for ours, theirs in zip(self, less, strict=True)))
+        return Amounts(self[0] - less[0], self[1] - less[1], self[2] - less[2], self[3] - less[3], self[4] - less[4])
+
+    def negated(self) -> Amounts:
+        """The opposite, bucket by bucket."""
+        return Amounts(-self[0], -self[1], -self[2], -self[3], -self[4])
 
 
 NOTHING: Final = Amounts()
