@@ -117,7 +117,9 @@ class Relay:
 
     def faults(self) -> list[str]:
         """What keeps the log from being published, one sentence each."""
-        refused = [f"partition {p} is not published: {held.refused}" for p, held in dict(self._held).items() if held.refused]
+        refused = [
+            f"partition {p} is not published: {held.refused}" for p, held in dict(self._held).items() if held.refused
+        ]
         return ([self._problem] if self._problem else []) + refused
 
     def _run(self) -> None:
@@ -165,6 +167,7 @@ class Relay:
             if kept is not None and fits and ends[partition] >= kept.end:
                 taken[partition] = kept
             else:
+                fresh.refused = kept.refused if kept is not None else None
                 self._compare(connection, topic, partition, fresh, ends[partition])
         self._renew_at = time.monotonic() + RENEW_SECONDS
         heads: dict[int, int] = dict(connection.execute(_HEADS).fetchall())
@@ -174,11 +177,13 @@ class Relay:
     def _compare(self, connection: _Connection, topic: Topic, partition: int, held: _Held, end: int) -> None:
         """Fit `sent` to what the topic holds, or refuse the partition when the topic knows what the log does not."""
         last = topic.last(partition, end)
+        before = held.refused
         held.end = end
         held.refused = None if last is None else self._contradiction(connection, partition, last)
         HALTED.labels("relay", self._service, partition).set(held.refused is not None)
         if held.refused is not None:
-            log.error("not published: the topic contradicts the log", partition=partition, reason=held.refused)
+            if held.refused != before:
+                log.error("not published: the topic contradicts the log", partition=partition, reason=held.refused)
             return
         # A topic with fewer messages than facts up to its last one was made anew and has begun in the middle.
         whole = last is not None and end > last.number

@@ -28,6 +28,7 @@ from kernel.listen import Listener, Source
 from kernel.record import Record
 from kernel.store import connect
 from kernel.telemetry import HALTED, HEARD
+from kernel.wire import to_kafka
 from tests.kernel.ear import remember
 from tests.kernel.hearing import make_ear_database
 from tests.kernel.records import LOG, chained_onto, log_of, start_of
@@ -357,6 +358,33 @@ async def test_when_behind_many_facts_share_a_transaction(ear: Database) -> None
     assert sum(sizes) == 1_200
     assert max(sizes) == follow.BATCH_RECORDS_MAX
     assert len(sizes) <= 8
+
+
+@pytest.mark.parametrize(
+    ("headers", "value"),
+    [
+        (None, None),
+        ([], b""),
+        ([("ce_sequence", b"1")], b"x"),
+        ([("ce_sequence", b"\xff")], b"x"),
+        ({"ce_sequence": b"1"}, b"x"),
+        ([("ce_sequence", None)], b"x"),
+    ],
+)
+async def test_garbage_is_counted_and_never_raised_into_the_agent(tmp_path: Path, headers: Any, value: Any) -> None:
+    source = Source("sample", "nowhere", Owner({}), Effects(remember("project")), "start")
+    listener = Listener("ear", [source], database_url="", broker="127.0.0.1:9", data=tmp_path)
+    unreadable = heard("unreadable")
+    listener._hand_over(source, 0, headers, value)
+    assert heard("unreadable") == unreadable + 1
+
+
+async def test_a_partition_that_the_owner_does_not_have_is_dropped(tmp_path: Path) -> None:
+    source = Source("sample", "nowhere", Owner({}), Effects(remember("project")), "start")
+    listener = Listener("ear", [source], database_url="", broker="127.0.0.1:9", data=tmp_path)
+    dropped, message = heard("dropped"), to_kafka(RECORDS[0], "sample")
+    listener._hand_over(source, 99, message.headers, message.value)
+    assert heard("dropped") == dropped + 1
 
 
 def lasts(ear: Database) -> dict[int, int]:
