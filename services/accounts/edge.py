@@ -123,17 +123,13 @@ class Edge:
 
     async def execute(self, items: Sequence[AccountsCommand]) -> list[Answer | Status]:
         """What became of each command, in order."""
-        outcomes: list[Answer | Status | None] = [None] * len(items)
-        waiting: deque[_Item] = deque()
-        for index, (item, request) in enumerate(zip(items, requests_of(items), strict=True)):
-            if isinstance(request, Status):
-                outcomes[index] = request
-                continue
-            try:
-                waiting.append(_Item(index, await self._prepared(item, request)))
-            except (KernelError, Forbidden) as error:
-                outcomes[index] = status_of(error)
-        clients = await self._clients(waiting)
+        asked = [await self._asked(item, one) for item, one in zip(items, requests_of(items), strict=True)]
+        plain = [one for one in asked if not isinstance(one, Sent)]
+        if len(plain) == len(asked):
+            return await execute_requests(self._executor, plain)
+        outcomes: list[Answer | Status | None] = [one if isinstance(one, Status) else None for one in asked]
+        waiting = deque(_Item(place, one) for place, one in enumerate(asked) if not isinstance(one, Status))
+        clients = await self._clients([item.what for item in waiting if isinstance(item.what, Sent)])
         while waiting:
             waiting = await self._wave(waiting, clients, outcomes)
         return [outcome for outcome in outcomes if outcome is not None]
@@ -149,6 +145,15 @@ class Edge:
             checked(request, self._vault, clients[each.client_id], accounts.get(account_id, NO_ACCOUNT), today)
             for request, each, account_id in zip(requests, terms, ids, strict=True)
         ]
+
+    async def _asked(self, item: AccountsCommand, request: Request | Status) -> Request | Sent | Status:
+        """What is to be decided, or the status of a command that makes no request."""
+        if isinstance(request, Status):
+            return request
+        try:
+            return await self._prepared(item, request)
+        except (KernelError, Forbidden) as error:
+            return status_of(error)
 
     async def _prepared(self, item: AccountsCommand, request: Request) -> Request | Sent:
         name = item.WhichOneof("command")
@@ -181,10 +186,8 @@ class Edge:
             message = "a hold that reaches all accounts of a person is released by the agency"
             raise Forbidden(message)
 
-    async def _clients(self, items: Sequence[_Item]) -> Mapping[str, Client]:
-        return await self._loaded(
-            {item.what.placement.terms.client_id for item in items if isinstance(item.what, Sent)}
-        )
+    async def _clients(self, placements: Iterable[Sent]) -> Mapping[str, Client]:
+        return await self._loaded({each.placement.terms.client_id for each in placements})
 
     async def _loaded(self, client_ids: Iterable[str]) -> Mapping[str, Client]:
         tenant = current_call().caller.tenant
