@@ -166,7 +166,9 @@ class AccountsApi(AccountsServiceServicer):
         """One client, its own one for a caller who speaks for a client."""
         caller, as_of = _caller("accounts:read"), asked.instant_in(request, "as_of")
         await self._cut(as_of)
-        return messages.GetClientResponse(client=client_message(await self._client(caller, request.client_id, as_of)))
+        return messages.GetClientResponse(
+            client=client_message(await self._client(caller, asked.reference_in(request, "client_id"), as_of))
+        )
 
     async def ListClients(  # noqa: N802
         self, _request: messages.ListClientsRequest, _context: Context
@@ -242,12 +244,14 @@ def _account_id(request: messages.GetAccountRequest, caller: Caller) -> str:
         case "account_id":
             return entity_of("account", request.account_id)
         case "client_reference":
-            return account_id_of(caller.tenant, _client_id(request, caller), request.client_reference)
+            return account_id_of(
+                caller.tenant, _client_id(request, caller), asked.reference_in(request, "client_reference")
+            )
     return asked.refuse("/name", "missing", "one of account_id, client_reference must be given")
 
 
 def _client_id(request: Any, caller: Caller) -> str:  # noqa: ANN401 - any question that may name a client.
-    client_id: str = request.client_id or caller.client or ""
+    client_id = asked.reference_in(request, "client_id") or caller.client or ""
     if not client_id:
         asked.refuse("/client_id", "missing", "must be given by a caller who speaks for no client")
     if caller.client not in (None, client_id):
@@ -260,7 +264,7 @@ def _wanted(request: messages.ListAccountsRequest, caller: Caller) -> Wanted:
     if request.phase not in AccountPhase.values():
         asked.refuse("/phase", "unknown_value", "must be a phase of the contract")
     client_id = _client_id(request, caller) if request.HasField("client_id") else caller.client
-    batch = request.batch_reference if request.HasField("batch_reference") else None
+    batch = asked.reference_in(request, "batch_reference") if request.HasField("batch_reference") else None
     return Wanted(client_id, batch, request.phase, asked.instant_in(request, "as_of"))
 
 

@@ -15,6 +15,7 @@ from kernel.complete import faults_of
 from kernel.decider import Fault
 from kernel.execute import Incomplete
 from kernel.record import instant_of, microseconds
+from services.accounts.domain.fields import reference_faults
 from services.accounts.views import Placed
 
 LIMIT_MAX: Final = 500
@@ -40,6 +41,15 @@ def instant_in(request: Any, name: str) -> datetime | None:  # noqa: ANN401 - an
     if faults_of(timestamp):
         refuse(f"/{name}", "out_of_range", "must be an instant of the years 1 to 9999")
     return instant_of(timestamp.seconds * 1_000_000 + timestamp.nanos // 1_000)
+
+
+def reference_in(request: Any, name: str) -> str:  # noqa: ANN401 - any question with a reference.
+    """The reference in a field, blank when it is absent."""
+    text: str = getattr(request, name)
+    faults = list(reference_faults(f"/{name}", text))
+    if faults:
+        raise Incomplete(faults)
+    return text
 
 
 def list_cursor(placed: Placed) -> str:
