@@ -7,6 +7,7 @@ from timeit import default_timer
 from typing import Final
 from uuid import UUID, uuid4, uuid5
 
+import psycopg
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -21,7 +22,7 @@ from services.gateway import openapi
 from services.gateway.asked import Gateway
 from services.gateway.problems import Code, EdgeFault, Problem
 from services.gateway.routes import accounts, batches, commands, pages, placements
-from services.gateway.verdicts import NOT_FOUND
+from services.gateway.verdicts import AWAY, NOT_FOUND
 
 REQUESTS: Final = Counter("recoup_http_requests_total", "Requests answered.", ["method", "route", "status"])
 REQUEST_SECONDS: Final = Histogram("recoup_http_request_seconds", "Seconds from a request to its answer.", ["route"])
@@ -46,6 +47,7 @@ def create_app(gateway: Gateway) -> FastAPI:
         app.include_router(module.router)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_problem)
+    app.add_exception_handler(psycopg.OperationalError, _database_problem)
     app.add_exception_handler(RequestValidationError, _parameter_problem)
     app.add_middleware(Edge)
     app.state.openapi = openapi.made(app)
@@ -127,6 +129,12 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     code = _STATUS_CODES.get(error.status_code, Code.MALFORMED)
     detail = NOT_FOUND if code is Code.NOT_FOUND else str(error.detail)
     return Problem(code, detail, headers=error.headers).response(request.url.path)
+
+
+async def _database_problem(request: Request, error: Exception) -> Response:
+    """The gateway's own database is away, or too busy to give a connection in time."""
+    log.error("the database cannot be reached", error=type(error).__name__)
+    return Problem(Code.UNAVAILABLE, AWAY).response(request.url.path)
 
 
 async def _parameter_problem(request: Request, error: Exception) -> Response:

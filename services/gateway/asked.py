@@ -15,7 +15,7 @@ from starlette.requests import Request
 from kernel.readiness import Readiness
 from kernel.tenancy import Caller
 from services.gateway.accounts import Accounts, derived_id
-from services.gateway.principal import Keys, Principal, bearer, principal_of
+from services.gateway.principal import READ, Keys, Principal, bearer, principal_of
 from services.gateway.problems import Code, EdgeFault, Problem
 from services.gateway.rates import Rates
 from services.gateway.requests import Requests
@@ -144,7 +144,7 @@ KeyHeader = Annotated[
 
 async def reading(asked: Authenticated) -> Asked:
     """A question: the scope accounts:read."""
-    asked.principal.require("accounts:read")
+    asked.principal.require(READ)
     return asked
 
 

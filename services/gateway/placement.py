@@ -126,8 +126,8 @@ class Debt(Body):
     cycles_delinquent: Annotated[int, Field(ge=0, le=1200)] | None = None
     total_delinquent: Money | None = None
     judgment_date: Date | None = None
-    court: Text | None = None
-    case_number: Short | None = None
+    court: Annotated[Text | None, At("^judgment_file.court")] = None
+    case_number: Annotated[Short | None, At("^judgment_file.case_number")] = None
     collateral: Annotated[list[Collateral], Field(max_length=ITEMS_MAX, default_factory=list)]
     servicer_account_number: Reference | None = None
     interest_terms: InterestTerms | None = None
@@ -232,11 +232,11 @@ class Representative(Body):
 
 
 class Bankruptcy(Body):
-    """A bankruptcy as the creditor knows it."""
+    """A bankruptcy as the creditor knows it; the court file goes to the vault."""
 
     chapter: Annotated[int, Field(ge=7, le=13, description="Absent when it is not known.")] | None = None
-    case_number: Short | None = None
-    court: Text | None = None
+    case_number: Annotated[Short | None, Elsewhere(("parties.*.bankruptcy_file.case_number",))] = None
+    court: Annotated[Text | None, Elsewhere(("parties.*.bankruptcy_file.court",))] = None
     filed_date: Date | None = None
     discharged: bool = False
 

@@ -50,6 +50,7 @@ def message_of(sent: Mapping[str, Json], client: str) -> placement_pb2.Placement
     for number, held in enumerate(made.terms.debt.collateral, 1):
         held.collateral_id = f"collateral-{number}"
     made.collateral_identifiers.extend(_identifiers(sent))
+    _fill_bankruptcy_files(made, sent)
     for number, document in enumerate(made.terms.documents, 1):
         document.document_id = document.document_id or f"document-{number}"
     return made
@@ -59,6 +60,15 @@ def _identifiers(sent: Mapping[str, Any]) -> Iterator[str]:
     """Those of the collateral, in its order; the vault keeps them, so they stand apart in the message."""
     for held in (sent.get("debt") or {}).get("collateral") or ():
         yield held.get("identifier", "")
+
+
+def _fill_bankruptcy_files(made: placement_pb2.Placement, sent: Mapping[str, Any]) -> None:
+    """The court file of each debtor's bankruptcy; the vault keeps it, so it stands apart from the flags."""
+    for party, debtor in zip(made.parties, sent.get("debtors") or (), strict=True):
+        bankruptcy = (debtor.get("flags") or {}).get("bankruptcy") or {}
+        for name in ("court", "case_number"):
+            if bankruptcy.get(name) is not None:
+                setattr(party.bankruptcy_file, name, bankruptcy[name])
 
 
 def sound_part(document: Document, faults: Iterable[Fault], client: str) -> placement_pb2.Placement:

@@ -16,6 +16,7 @@ from kernel.tenancy import Caller
 from services.gateway.keys import Key, find_key, presented
 from services.gateway.problems import Code, EdgeFault, Problem
 
+READ: Final = "accounts:read"
 KNOWN_SECONDS: Final = 5.0
 """How long a key that was found is remembered, and so how long after its revocation it may still open."""
 KNOWN_KEYS_MAX: Final = 1024
@@ -32,12 +33,21 @@ class Principal:
 
     key: Key
     client: str
-    actor: str
+    person: str | None
+    """Who of the client's people acts, as X-Actor says."""
+
+    @property
+    def actor(self) -> str:
+        """Who is recorded: the key, and the person behind it."""
+        return f"key:{self.key.key_id}" if self.person is None else f"key:{self.key.key_id}/{self.person}"
 
     def caller(self) -> Caller:
-        """Who accounts is told is calling. The credential is the client, so that ids stay its own when keys change."""
+        """Who accounts is told is calling. The credential is the client, so that ids stay its own when keys change.
+
+        It may always read: the answer to a command is read back. Routes that read ask whether the key may.
+        """
         credential = f"client:{self.client}"
-        return Caller(self.key.tenant, self.client, self.actor, credential, frozenset(self.key.scopes))
+        return Caller(self.key.tenant, self.client, self.actor, credential, frozenset({*self.key.scopes, READ}))
 
     def require(self, scope: str) -> None:
         """A Problem unless the key allows `scope`."""
@@ -88,8 +98,8 @@ def bearer(request: Request) -> str:
 
 
 def principal_of(key: Key, request: Request) -> Principal:
-    """The client that the request speaks for, and the actor: the key's, with X-Actor behind it."""
-    return Principal(key, _client(key, request), _actor(key, request))
+    """The client that the request speaks for, and the person who acts."""
+    return Principal(key, _client(key, request), _person(request))
 
 
 def _client(key: Key, request: Request) -> str:
@@ -104,12 +114,10 @@ def _client(key: Key, request: Request) -> str:
     return named[0]
 
 
-def _actor(key: Key, request: Request) -> str:
+def _person(request: Request) -> str | None:
     named = request.headers.get("x-actor")
-    if named is None:
-        return f"key:{key.key_id}"
-    if not ACTOR.fullmatch(named):
+    if named is not None and not ACTOR.fullmatch(named):
         message = "At most 64 letters, digits, spaces and ._@:/- that begin and end with a letter or digit."
         fault = EdgeFault("header", "X-Actor", "wrong_form", message)
         raise Problem(Code.INVALID_PARAMETER, "The header X-Actor cannot be recorded.", faults=[fault])
-    return f"key:{key.key_id}/{named}"
+    return named

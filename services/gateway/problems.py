@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from kernel.decider import Fault
 
 MEDIA_TYPE: Final = "application/problem+json"
-TYPE_PREFIX: Final = "https://recoup.dev/problems/"
+TYPE_PREFIX: Final = "urn:recoup:problem:"
 """Problem types are names, not pages: the reference page describes every code."""
 RETRY_SECONDS: Final = 1
 

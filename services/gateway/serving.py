@@ -114,8 +114,12 @@ class _Server(uvicorn.Server):
 
 def _refuse_strong_role(url: str) -> None:
     """Row-level security binds neither superusers nor owners: the process does not start as one."""
-    with psycopg.connect(url, connect_timeout=int(CONNECTION_SECONDS)) as connection:
-        row = connection.execute(_ROLE).fetchone()
+    try:
+        with psycopg.connect(url, connect_timeout=int(CONNECTION_SECONDS)) as connection:
+            row = connection.execute(_ROLE).fetchone()
+    except psycopg.OperationalError as error:
+        message = f"The gateway's database cannot be reached: {error}"
+        raise StartRefused(message) from None
     if row is None or row[0]:
         message = "The gateway's database role is a superuser, bypasses row-level security or owns tables."
         raise StartRefused(message)

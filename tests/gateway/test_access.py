@@ -72,6 +72,15 @@ def test_a_key_does_what_its_scopes_allow_and_nothing_else(world: World, scope: 
             assert (answer.status_code == 403) == (needed != scope), (needed, answer.text)
 
 
+def test_a_key_that_may_only_place_gets_its_answer_and_reads_nothing(world: World) -> None:
+    with world.http(world.key(scopes=["placements:write"])) as http:
+        made = http.post("/v1/placements", json=placement(), headers=keyed())
+        assert made.status_code == 201, made.text
+        assert http.post("/v1/placements:validate", json=placement()).status_code == 200
+        for path in (made.headers["Location"], "/v1/events", "/v1/placement-batches?idempotency_key=k"):
+            assert http.get(path).status_code == 403
+
+
 def test_a_key_of_several_clients_names_one(world: World) -> None:
     key = world.key("first-bank", "second-bank")
     with world.http(key) as http:

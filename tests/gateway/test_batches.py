@@ -261,6 +261,10 @@ def test_another_client_does_not_see_the_batch(world: World) -> None:
             assert http.get(path).status_code == 200
             assert other.get(path).status_code == 404
         assert other.get("/v1/placement-batches", params={"idempotency_key": "mine"}).status_code == 404
+        assert other.get("/v1/placement-batches/nonsense").status_code == 404
+        theirs = send(other, lines([placement()]), NDJSON, "mine").json()
+        assert theirs["job_id"] != job["job_id"]
+        assert [row["status"] for row in results(other, theirs)] == ["accepted"]
 
 
 def test_a_batch_is_placed_while_it_arrives(world: World) -> None:

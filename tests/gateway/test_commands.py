@@ -134,6 +134,8 @@ def test_a_balance_is_adjusted_by_a_difference(http: httpx2.Client, account: dic
     made = post(http, account, "balance-adjustments", body)
     assert made.status_code == 201, made.text
     assert made.json()["account"]["balance"]["fees"] == usd(0)
+    own = post(http, account, "balance-adjustments", body, **{"X-Actor": "manager"})
+    assert own.json()["errors"][0]["code"] == "approved_by_actor"
     below = post(http, account, "balance-adjustments", {**body, "transaction_reference": "adj-2"})
     assert (below.status_code, below.json()["errors"][0]["pointer"]) == (422, "/difference/amount")
     assert below.json()["rule"]["name"] == "BalanceBelowZero"

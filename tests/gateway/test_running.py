@@ -90,6 +90,27 @@ def _until_back(http: httpx2.Client, body: Mapping[str, object], headers: dict[s
     return answer
 
 
+def test_while_its_database_is_away_callers_are_told_to_come_back(world: World) -> None:
+    database = world.surroundings.databases["gateway"]
+    with world.http() as http, psycopg.connect(database.admin_url, autocommit=True, dbname="postgres") as admin:
+        assert http.get("/v1/accounts").status_code == 200
+        admin.execute(f"ALTER DATABASE {database.name} WITH ALLOW_CONNECTIONS false")
+        try:
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [database.name])
+            body, headers = placement(), keyed()
+            refused = http.post("/v1/placements", json=body, headers=headers)
+            assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+            assert refused.headers["Retry-After"]
+            assert http.get("/health/ready").json()["checks"]["database"]["ok"] is False
+            with process(world) as (running, _url):
+                _out, err = running.communicate(timeout=30)
+                assert running.returncode == 2
+                assert "cannot be reached" in err.decode()
+        finally:
+            admin.execute(f"ALTER DATABASE {database.name} WITH ALLOW_CONNECTIONS true")
+        assert _until_back(http, body, headers).status_code == 201
+
+
 def test_asked_to_end_it_finishes_what_it_does_and_tells_batches_to_come_back(world: World) -> None:
     key = world.key()
     rows = [json.dumps(placement()) + "\n" for _ in range(401)]

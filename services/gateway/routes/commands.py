@@ -52,6 +52,9 @@ async def adjust_balance(account_id: str, request: Request, commanded: Commandin
     commanded.asked.principal.require("balances:write")
     account_uuid(account_id)
     body = _shaped(commands.AdjustmentBody, await document(request))
+    if body.approver == commanded.asked.principal.person:
+        message = "The approver is another one than who acts."
+        raise Problem(Code.INVALID, _WRONG, faults=[Fault("/approver", "approved_by_actor", message)])
     return await _command(account_id, body, commanded, {}, 201)
 
 
