@@ -169,7 +169,9 @@ def _java(java: str) -> list[str]:
         "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS'Z'",
         "-Dorg.slf4j.simpleLogger.showThreadName=false",
     ]
-    return [java, HEAP, "-XX:+UseSerialGC", "-XX:-UsePerfData", *logging, "-cp", f"{KAFKA_LIBS}/*"]
+    # The first compiler alone halves the seconds of CPU that a start takes, and a laptop's broker needs no more.
+    tuning = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"]
+    return [java, HEAP, *tuning, *logging, "-cp", f"{KAFKA_LIBS}/*"]
 
 
 def _environment() -> dict[str, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,7 @@ import yaml
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
 from kafka.errors import TopicAlreadyExistsError
 
+from deploy.local.child import POLL_SECONDS, PlatformError
 from deploy.local.places import TOPICS
 
 CALL_MILLISECONDS_MAX: Final = 20_000
@@ -46,17 +48,30 @@ def create_topics(address: str, topics: Sequence[Topic]) -> None:
             for topic in topics
             if topic.name not in existing
         ]
-        try:
-            if wanted:
+        if wanted:
+            # Another of us may have created one since; the others of the request are created all the same.
+            with suppress(TopicAlreadyExistsError):
                 admin.create_topics(wanted, timeout_ms=CALL_MILLISECONDS_MAX)
-        except TopicAlreadyExistsError:
-            return
+        _await_known(admin, {topic.name for topic in topics}, known=True)
 
 
 def delete_topics(address: str, names: Sequence[str]) -> None:
     """Delete topics with everything in them; for tests."""
     with _admin(address) as admin:
         admin.delete_topics(list(names), timeout_ms=CALL_MILLISECONDS_MAX)
+        _await_known(admin, set(names), known=False)
+
+
+def _await_known(admin: KafkaAdminClient, names: set[str], *, known: bool) -> None:
+    """A broker that has agreed to a change of topics shows it a moment later, on a busy machine a long one."""
+    deadline = time.monotonic() + CALL_MILLISECONDS_MAX / 1000
+    while names & set(admin.list_topics()) != (names if known else set()):
+        if time.monotonic() > deadline:
+            message = (
+                f"the broker did not {'show' if known else 'forget'} the topics {', '.join(sorted(names))} in time"
+            )
+            raise PlatformError(message)
+        time.sleep(POLL_SECONDS)
 
 
 def faults(address: str, topics: Sequence[Topic]) -> list[str]:
