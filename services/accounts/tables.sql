@@ -16,6 +16,7 @@ CREATE TABLE views.accounts (
     PRIMARY KEY (tenant, account_id)
 );
 CREATE INDEX accounts_of_client ON views.accounts (tenant, client_id, placed_at, account_id);
+CREATE INDEX accounts_of_agency ON views.accounts (tenant, placed_at, account_id);
 
 -- Where the facts of each client's accounts stand in the log: the client's feed.
 CREATE TABLE views.feed (
@@ -71,7 +72,8 @@ CREATE TABLE vault.matches (
 );
 CREATE INDEX matches_of_person ON vault.matches (tenant, person_id);
 
--- Personal data of a placement that belong to no party: collateral identifiers, where credit was asked for, guarantors.
+-- Personal data of a placement that belong to no party: collateral identifiers, where credit was asked for, guarantors,
+-- the court file of a judgment.
 -- Encrypted as a person's fields are, under the primary debtor's key.
 CREATE TABLE vault.placements (
     tenant     uuid  NOT NULL,

@@ -26,14 +26,19 @@ from services.accounts.domain.state import Account
 
 _TYPES: Final = {str(fact.DESCRIPTOR.full_name): fact for fact in ACCOUNT.facts}
 
-_PAGE = text(
-    "SELECT account_id, placed_at FROM views.accounts WHERE client_id = coalesce(CAST(:client AS text), client_id)"
-    " AND batch_reference = coalesce(CAST(:batch AS text), batch_reference)"
-    " AND (CAST(:phase AS smallint) = 0 OR phase = CAST(:phase AS smallint))"
-    " AND (placed_at, account_id) > (CAST(:placed_at AS timestamptz), CAST(:account AS uuid))"
-    " AND placed_at <= coalesce(CAST(:until AS timestamptz), 'infinity')"
+_PAGE: Final = (
+    "SELECT account_id, placed_at FROM views.accounts WHERE tenant = :tenant AND {conditions}"
     " ORDER BY placed_at, account_id LIMIT :limit"
 )
+_CONDITIONS: Final = {
+    "client": "client_id = :client",
+    "batch": "batch_reference = :batch",
+    "phase": "phase = :phase",
+    "until": "placed_at <= :until",
+    "placed_at": "(placed_at, account_id) > (:placed_at, :account)",
+}
+"""Only what is asked for is in the statement, or no index could serve it. The tenant is named for the same reason."""
+
 _FACTS = text(
     "SELECT stream, type, payload FROM log.events WHERE stream = ANY(:streams)"
     " AND recorded_at <= coalesce(CAST(:until AS timestamptz), 'infinity') ORDER BY stream, version"
@@ -44,8 +49,9 @@ _FEED = text(
     f"SELECT a.client_reference, {', '.join('e.' + column for column in RECORD_COLUMNS.split(', '))}"  # noqa: S608 - constants.
     " FROM (SELECT f.* FROM unnest(CAST(:numbers AS int8[]), CAST(:ends AS int8[])) WITH ORDINALITY"
     "         AS c(number, until, ordinal) CROSS JOIN LATERAL"
-    "         (SELECT * FROM views.feed f WHERE f.client_id = :client AND f.partition = c.ordinal - 1"
-    "          AND f.number > c.number AND f.number <= c.until ORDER BY f.number LIMIT :limit) f"
+    "         (SELECT * FROM views.feed f WHERE f.tenant = :tenant AND f.client_id = :client"
+    "          AND f.partition = c.ordinal - 1 AND f.number > c.number AND f.number <= c.until"
+    "          ORDER BY f.number LIMIT :limit) f"
     "       ORDER BY recorded_at, partition, number LIMIT :limit) f"
     " JOIN log.events e ON e.partition = f.partition AND e.number = f.number"
     " JOIN views.accounts a ON a.tenant = f.tenant AND a.account_id = f.account_id"
@@ -163,17 +169,19 @@ class Views:
         self, caller: Caller, wanted: Wanted, after: Placed | None, limit: int
     ) -> Sequence[tuple[Placed, Account]]:
         """Accounts in their order after a place, folded as far as `wanted.until`."""
-        parameters = {
-            "client": wanted.client_id,
+        asked = {
+            "client": caller.client or wanted.client_id,
             "batch": wanted.batch_reference,
-            "phase": wanted.phase if wanted.until is None else states.ACCOUNT_PHASE_UNSPECIFIED,
-            "placed_at": after.placed_at if after else "-infinity",
-            "account": after.account_id if after else UUID(int=0),
+            "phase": wanted.phase if wanted.until is None and wanted.phase else None,
             "until": wanted.until,
-            "limit": limit,
+            "placed_at": after.placed_at if after else None,
         }
+        conditions = [_CONDITIONS[name] for name, value in asked.items() if value is not None]
+        page = text(_PAGE.format(conditions=" AND ".join(["true", *conditions])))
+        account_id = after.account_id if after else None
+        parameters = {**asked, "tenant": caller.tenant, "account": account_id, "limit": limit}
         async with reading(self._engine, caller) as connection:
-            rows = [Placed(row[1], row[0]) for row in await connection.execute(_PAGE, parameters)]
+            rows = [Placed(row[1], row[0]) for row in await connection.execute(page, parameters)]
             folded = await _folded(connection, [str(row.account_id) for row in rows], wanted.until)
         return [(row, folded[str(row.account_id)]) for row in rows]
 
@@ -197,7 +205,13 @@ class Views:
         self, caller: Caller, client_id: str, numbers: Sequence[int], ends: Sequence[int], limit: int
     ) -> Sequence[FeedFact]:
         """A client's facts after a number in each partition and up to another, in the order of recording."""
-        parameters = {"client": client_id, "numbers": list(numbers), "ends": list(ends), "limit": limit}
+        parameters = {
+            "tenant": caller.tenant,
+            "client": client_id,
+            "numbers": list(numbers),
+            "ends": list(ends),
+            "limit": limit,
+        }
         async with reading(self._engine, caller) as connection:
             rows = await connection.execute(_FEED, parameters)
             return [FeedFact(record_of(self._log_id, row[1:]), row[0]) for row in rows]
