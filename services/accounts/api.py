@@ -12,6 +12,7 @@ from uuid import UUID
 
 import structlog
 from recoup.accounts.v1 import service_pb2 as messages
+from recoup.accounts.v1.placement_pb2 import Placement
 from recoup.accounts.v1.service_pb2_grpc import AccountsServiceServicer
 from recoup.accounts.v1.state_pb2 import AccountPhase
 
@@ -183,12 +184,12 @@ class AccountsApi(AccountsServiceServicer):
         caller, as_of = _caller("persons:read"), asked.instant_in(request, "as_of")
         person_id = entity_of("person", request.person_id)
         _refuse_bad_reason(request)
-        await self._cut(as_of)
+        cut = await self._cut(as_of)
         person, version = await self._executor.load(caller.tenant, PERSON, person_id, recorded_until=as_of)
         if version == 0:
             message = f"there is no person-{person_id}"
             raise Unknown(message)
-        response = messages.GetPersonResponse(person=person_message(person))
+        response = messages.GetPersonResponse(person=person_message(person), cut=cut)
         if request.HasField("reason"):
             log.info(
                 "personal data read",
@@ -200,7 +201,21 @@ class AccountsApi(AccountsServiceServicer):
             party = await self._vault.read(caller, UUID(person_id), request.vault_version)
             if party is not None:
                 response.party.CopyFrom(party)
+            beside = await self._beside(caller, request, as_of)
+            if beside is not None:
+                response.beside.CopyFrom(beside)
         return response
+
+    async def _beside(
+        self, caller: Caller, request: messages.GetPersonRequest, as_of: datetime | None
+    ) -> Placement | None:
+        """What the account's last placement holds beside its parties, when an account was named."""
+        if not request.HasField("account_id"):
+            return None
+        account_id = entity_of("account", request.account_id)
+        account = await self._account(caller, account_id, as_of)
+        digest = bytes.fromhex(account.digests[-1])
+        return await self._vault.read_beside(caller, UUID(request.person_id), UUID(account_id), digest)
 
     async def _cut(self, as_of: datetime | None) -> messages.LogCut | None:
         """The positions that an as-of answer is read at; NotFinal while an earlier record can still arrive."""

@@ -41,7 +41,7 @@ NAME_ON_ACCOUNT: Final = "name_on_account"
 _POINTS: Final = UUID("e2d1c0bf-4a59-5e6d-8c7b-1a2b3c4d5e6f")
 _OF_ACCOUNT: Final = ("role", "flags")
 """What belongs to the account and stands in facts, not in the vault."""
-_BESIDE_PARTIES: Final = ("collateral_identifiers", "origination", "medical_guarantors")
+_BESIDE_PARTIES: Final = ("collateral_identifiers", "origination", "medical_guarantors", "judgment_file")
 _SALT: Final = "salt"
 
 _MATCHES = text("SELECT match, person_id FROM vault.matches WHERE match = ANY(:matches)")
@@ -56,6 +56,10 @@ _VERSION = text(
     "SELECT p.key, v.version, v.commitment, v.fields FROM vault.persons p JOIN vault.versions v"
     " USING (tenant, person_id) WHERE person_id = :person AND (:version = 0 OR v.version = :version)"
     " ORDER BY v.version DESC LIMIT 1"
+)
+_BESIDE = text(
+    "SELECT p.key, b.fields FROM vault.placements b JOIN vault.persons p USING (tenant, person_id)"
+    " WHERE b.account_id = :account AND b.digest = :digest AND person_id = :person"
 )
 _MATCHES_OF = text("SELECT match FROM vault.matches WHERE person_id = :person")
 
@@ -191,16 +195,10 @@ class Vault:
             return
         entry = writing.entry(person_id)
         assert entry is not None
-        where = f"{tenant}|{account_id}|{digest.hex()}"
+        where = _beside_place(tenant, UUID(account_id), digest)
         fields = _encrypted(AESGCM(self._unwrapped(tenant, entry)), where, _fields(beside))
-        row: Row = {
-            "tenant": tenant,
-            "account_id": UUID(account_id),
-            "digest": digest,
-            "person_id": person_id,
-            "fields": fields,
-        }
-        writing.rows.append(Insert("vault.placements", row))
+        key: Row = {"tenant": tenant, "account_id": UUID(account_id), "digest": digest}
+        writing.rows.append(Insert("vault.placements", {**key, "person_id": person_id, "fields": fields}))
 
     async def read(self, caller: Caller, person_id: UUID, version: int = 0) -> PlacedParty | None:
         """A person as of a version, the latest for 0; None when erased or unknown. Verified as it is read."""
@@ -219,6 +217,20 @@ class Vault:
             message = f"version {found} of person {person_id} does not fit its commitment"
             raise Unverified(message)
         return party
+
+    async def read_beside(self, caller: Caller, person_id: UUID, account_id: UUID, digest: bytes) -> Placement | None:
+        """What a placement holds beside its parties; None when nothing, for another than its primary, or erased."""
+        asked = {"person": person_id, "account": account_id, "digest": digest}
+        async with reading(self._engine, caller) as connection:
+            row = (await connection.execute(_BESIDE, asked)).first()
+        if row is None or row[0] is None:
+            return None
+        key = self._unwrapped(caller.tenant, Entry(person_id, row[0], 0, b"", b"", has_national_id=False))
+        beside = Placement()
+        where = _beside_place(caller.tenant, account_id, digest)
+        for value in _decrypted(AESGCM(key), where, row[1]).values():
+            beside.MergeFromString(value)
+        return beside
 
     async def erasing(self, caller: Caller, person_id: UUID) -> tuple[RowChange, ...]:
         """The rows that erase a person: the key goes, and everything by which the person could be found again."""
@@ -303,6 +315,10 @@ def _derived(secret: bytes, purpose: bytes) -> bytes:
 def _place(tenant: UUID, person_id: UUID, version: int) -> str:
     """Where a ciphertext belongs; it opens nowhere else."""
     return f"{tenant}|{person_id}|{version}"
+
+
+def _beside_place(tenant: UUID, account_id: UUID, digest: bytes) -> str:
+    return f"{tenant}|{account_id}|{digest.hex()}"
 
 
 def _normalised(name: PartyName) -> str:

@@ -37,6 +37,7 @@ def placed(
         contract=more.pop("contract", contract_terms()),
         content_digest=digest,
         balance_after=found.balance.buckets,
+        placed_date=found.placement_date,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from recoup.accounts.v1 import words_pb2 as words
 from recoup.accounts.v1.placement_pb2 import (
+    CourtFile,
     EmailAddress,
     Origination,
     PartyName,
@@ -181,3 +182,27 @@ def test_a_medical_debt_of_a_consumer_names_its_guarantors() -> None:
     assert [each.pointer for each in party_shortcomings(made)] == ["/medical_guarantors"]
     made.medical_guarantors.append("Gregor Samsa")
     assert list(party_shortcomings(made)) == []
+
+
+@pytest.mark.parametrize(
+    ("date", "file", "lacking"),
+    [
+        ("", CourtFile(), []),
+        ("2025-01-01", CourtFile(court="a court", case_number="1:25"), []),
+        ("2025-01-01", CourtFile(), ["/judgment_file/court", "/judgment_file/case_number"]),
+        ("", CourtFile(court="a court"), ["/terms/debt/judgment_date", "/judgment_file/case_number"]),
+    ],
+)
+def test_a_judgment_of_a_consumer_comes_with_its_court_file(date: str, file: CourtFile, lacking: list[str]) -> None:
+    made = placement()
+    made.terms.debt.judgment_date = date
+    made.judgment_file.CopyFrom(file)
+    assert [each.pointer for each in party_shortcomings(made)] == lacking
+    made.terms.debt.consumer = False
+    assert not party_shortcomings(made)
+
+
+def test_a_court_file_has_no_endless_texts() -> None:
+    made = placement(party(bankruptcy_file=CourtFile(court="x" * 501)))
+    made.judgment_file.case_number = "x" * 501
+    assert set(faults(made)) == {"/parties/0/bankruptcy_file/court", "/judgment_file/case_number"}

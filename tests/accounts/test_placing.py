@@ -316,8 +316,6 @@ SHORTCOMINGS: dict[str, tuple[Change, str]] = {
         "/terms/debt/charge_off_balance_minor",
     ),
     "the charge-off": (lambda t: assign(t.debt, charge_off_balance_minor=5), "/terms/debt/charge_off_date"),
-    "the court": (lambda t: assign(t.debt, judgment_date="2025-01-01"), "/terms/debt/court"),
-    "the case number": (lambda t: assign(t.debt, court="a court"), "/terms/debt/case_number"),
     "collateral": (lambda t: assign(t.debt, debt_type=words.DEBT_TYPE_SECURED), "/terms/debt/collateral"),
     "the servicer's number": (
         lambda t: assign(t.debt, product_type=words.PRODUCT_TYPE_STUDENT_LOAN),

@@ -15,6 +15,7 @@ from recoup.accounts.v1 import events_pb2 as events
 from recoup.accounts.v1 import service_pb2 as messages
 from recoup.accounts.v1 import words_pb2 as words
 from recoup.accounts.v1.placement_pb2 import (
+    CourtFile,
     EmailAddress,
     Origination,
     PartyName,
@@ -23,7 +24,7 @@ from recoup.accounts.v1.placement_pb2 import (
     PostalAddress,
     Telephone,
 )
-from recoup.accounts.v1.terms_pb2 import Collateral, Debt, Debtor
+from recoup.accounts.v1.terms_pb2 import Bankruptcy, Collateral, Debt, Debtor, DebtorFlags
 
 from kernel.execute import Request
 from kernel.record import record_hash
@@ -151,6 +152,35 @@ async def test_what_is_personal_beside_the_parties_is_kept_encrypted_too(world: 
         ((fields,),) = connection.execute("SELECT fields FROM vault.placements").fetchall()
     assert '"collateral_identifiers"' in fields
     assert "VIN-1FTEX" not in fields
+
+
+async def test_court_files_are_in_the_vault_alone_and_shown_with_a_reason(world: World) -> None:
+    await world.open_client()
+    person = party(
+        flags=DebtorFlags(bankruptcy=Bankruptcy(chapter=7, filed_date="2025-11-03")),
+        bankruptcy_file=CourtFile(court="D. Or.", case_number="25-31337-tmb7"),
+    )
+    made = placement(person, debt=Debt(judgment_date="2025-05-05"))
+    made.judgment_file.CopyFrom(CourtFile(court="Lane County", case_number="25CV54321"))
+    result = await world.one(client(), made)
+    assert result.answer.HasField("accepted"), result
+    (debtor,) = await debtors_of(world, result.entity_id)
+    assert debtor.flags.bankruptcy == person.flags.bankruptcy
+    for partition in range(world.context.store.partitions):
+        async for page in world.context.store.read_log(partition):
+            for said in (b"D. Or.", b"31337", b"Lane County", b"54321"):
+                assert not any(said in record.payload for record in page)
+    await link(world, debtor.person_id, result.entity_id)
+    asked = messages.GetPersonRequest(person_id=debtor.person_id, account_id=result.entity_id, reason="to file a claim")
+    shown = await world.stub.GetPerson(asked, metadata=metadata(agency()))
+    assert shown.party.bankruptcy_file == person.bankruptcy_file
+    assert shown.beside.judgment_file == made.judgment_file
+    asked.ClearField("reason")
+    unsaid = await world.stub.GetPerson(asked, metadata=metadata(agency()))
+    assert (unsaid.HasField("party"), unsaid.HasField("beside")) == (False, False)
+    other = await world.one(client(), placement(party(national_id="987654321"), client_reference="2"))
+    asked.reason, asked.account_id = "to see", other.entity_id
+    assert not (await world.stub.GetPerson(asked, metadata=metadata(agency()))).HasField("beside")
 
 
 async def test_a_version_that_was_tampered_with_is_not_served(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,7 @@ def placed(account: str = ACCOUNT, client: str = CLIENT) -> facts.AccountPlaced:
         contract=contract_terms(),
         content_digest="d" * 64,
         balance_after=said.balance.buckets,
+        placed_date=said.placement_date,
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from google.protobuf.message import Message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from recoup.accounts.v1 import commands_pb2 as commands
 from recoup.accounts.v1 import events_pb2 as facts
 from recoup.accounts.v1.state_pb2 import AccountState
 from recoup.accounts.v1.terms_pb2 import Buckets
@@ -27,11 +28,15 @@ from services.audit.domain.account import ACCOUNT_FACTS, fold_account
 from services.audit.domain.compare import differences
 from services.audit.domain.entry import known_at
 from services.audit.domain.others import CLIENT_FACTS, PERSON_FACTS, fold_client, fold_person
+from services.audit.domain.story import tell
 from services.audit.recorder import Recorder
+from tests.accounts.examples import place
+from tests.accounts.given import payment
 from tests.audit import histories as h
 from tests.audit.commands import account_commands, client_commands, person_commands, placements
 
 NOW = datetime(2026, 3, 20, 15, 0, tzinfo=UTC)
+LACK = commands.Shortcoming(pointer="/medical_guarantors", code="missing", message="must be named")
 MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -100,6 +105,28 @@ def test_as_of_two_instants_the_balance_is_the_sum_of_what_was_known_and_had_tak
     ]
     assert sum(book.balance) == sum(expected)
     assert book.findings == []
+
+
+@pytest.mark.parametrize("lacks", [[], [LACK]], ids=["accepted", "completed"])
+def test_a_case_is_known_from_its_placement_date_though_it_was_recorded_later(
+    lacks: Sequence[commands.Shortcoming],
+) -> None:
+    again = place()
+    completes = commands.CompletePlacement(
+        account_id=again.account_id, terms=again.terms, debtors=again.debtors, contract=again.contract,
+        content_digest="other", client=again.client,
+    )  # fmt: skip
+    placed_at, paid = datetime(2026, 3, 1, tzinfo=UTC), payment(2_000, effective_date="2026-03-01")
+    log = h.Log()
+    for fact, _state in lived(ACCOUNT, [place(shortcomings=lacks), completes, paid]):
+        log.add(fact)
+    entries = [Recorder("accounts")._entry(record) for record in log.records]
+    assert min(entry.recorded_at for entry in entries) > placed_at
+    assert [sentence.occurred_at.ToDatetime(tzinfo=UTC) for sentence in tell(entries)] == [placed_at] * len(entries)
+    known = known_at(entries, None, placed_at)
+    book = fold_account(((entry.version, entry.type, entry.payload) for entry in known), checking=False)
+    assert (book.placed, sum(book.balance)) == (True, 10_000)
+    assert known_at(entries, None, placed_at - timedelta(microseconds=1)) == []
 
 
 @MANY

@@ -96,6 +96,8 @@ def _leaves(descriptor: Descriptor, path: tuple[str, ...]) -> list[tuple[str, ..
         ("/collateral_identifiers/2", "/debt/collateral/2/identifier"),
         ("/terms/debt/collateral/2/value_minor", "/debt/collateral/2/value/amount"),
         ("/medical_guarantors/0", "/debt/medical/guarantors/0"),
+        ("/judgment_file/court", "/debt/court"),
+        ("/parties/1/bankruptcy_file/case_number", "/debtors/1/flags/bankruptcy/case_number"),
         ("/terms/debt/service_date", "/debt/medical/service_date"),
         ("/terms/creditors/chain_of_title/0/from_owner", "/creditors/chain_of_title/0/from"),
         ("/terms/history/negative_notice_date", "/history/negative_notice/date"),
@@ -117,9 +119,21 @@ def test_a_rich_placement_is_the_same_by_json_and_by_csv() -> None:
     assert by_csv == made_of(RICH)
 
 
+def test_court_files_are_set_apart_for_the_vault() -> None:
+    body = placement(debt__judgment_date="2025-05-05", debt__court="Lane County", debt__case_number="25CV1")
+    body["debtors"][0]["flags"] = {"bankruptcy": {"chapter": 7, "court": "D. Or.", "case_number": "25-1"}}
+    made = made_of(body)
+    assert (made.judgment_file.court, made.judgment_file.case_number) == ("Lane County", "25CV1")
+    file = made.parties[0].bankruptcy_file
+    assert (file.court, file.case_number) == ("D. Or.", "25-1")
+    assert made.parties[0].flags.bankruptcy.chapter == 7
+
+
 def test_what_is_not_sent_is_not_in_the_message() -> None:
     made = made_of(placement())
     assert not made.HasField("origination")
+    assert not made.HasField("judgment_file")
+    assert not made.parties[0].HasField("bankruptcy_file")
     assert not made.terms.HasField("history")
     assert not made.parties[0].HasField("flags")
     assert made.terms.itemization.HasField("interest_since_minor")

@@ -55,10 +55,27 @@ def party_faults(placement: Placement, today: date, time_zones: Collection[str])
 def party_shortcomings(placement: Placement) -> Sequence[Shortcoming]:
     """What a consumer's account lacks that the vault keeps."""
     debt = placement.terms.debt
-    if not debt.consumer or debt.product_type != words.PRODUCT_TYPE_MEDICAL or placement.medical_guarantors:
+    if not debt.consumer:
         return ()
-    text = "the guarantor of each line must be named for a medical debt"
-    return (Shortcoming(pointer="/medical_guarantors", code="missing", message=text),)
+    lacking = list(_judgment_shortcomings(placement))
+    if debt.product_type == words.PRODUCT_TYPE_MEDICAL and not placement.medical_guarantors:
+        text = "the guarantor of each line must be named for a medical debt"
+        lacking.append(Shortcoming(pointer="/medical_guarantors", code="missing", message=text))
+    return lacking
+
+
+def _judgment_shortcomings(placement: Placement) -> Iterator[Shortcoming]:
+    """A judgment is dated in the fact, and its court file is in the vault: only here both are seen."""
+    file = placement.judgment_file
+    said = {
+        "/terms/debt/judgment_date": placement.terms.debt.judgment_date,
+        "/judgment_file/court": file.court,
+        "/judgment_file/case_number": file.case_number,
+    }
+    if any(said.values()):
+        for pointer, value in said.items():
+            if not value:
+                yield Shortcoming(pointer=pointer, code="missing", message="must be given with every judgment")
 
 
 def _identity_faults(party: PlacedParty, at: str, today: date, time_zones: Collection[str]) -> Iterator[Fault]:
@@ -164,12 +181,13 @@ def _flag_faults(flags: DebtorFlags, at: str, today: date) -> Iterator[Fault]:
 
 
 def _beside_faults(placement: Placement) -> Iterator[Fault]:
-    """What stands beside the parties: collateral identifiers and the origin of an online credit."""
+    """What stands beside the parties: collateral identifiers, a court file and the origin of an online credit."""
     identifiers, collateral = len(placement.collateral_identifiers), len(placement.terms.debt.collateral)
     if identifiers != collateral:
         yield Fault("/collateral_identifiers", "count", f"must have one item for each collateral, {collateral}")
     if placement.HasField("origination") and instant_of(placement.origination.at) is None:
         yield Fault("/origination/at", "invalid_instant", "must be an RFC 3339 instant with its offset")
+    yield from length_faults(placement.judgment_file, "/judgment_file")
     yield from _counted("/medical_guarantors", len(placement.medical_guarantors))
 
 

@@ -91,6 +91,7 @@ def place_account(command: commands.PlaceAccount, account: Account, now: datetim
         contract=command.contract,
         content_digest=command.content_digest,
         balance_after=command.terms.balance.buckets,
+        placed_date=command.terms.placement_date,
     )
     if isinstance(placed, events.PlacementQuarantined):
         placed.shortcomings.extend(shortcomings)
@@ -128,6 +129,7 @@ def complete_placement(command: commands.CompletePlacement, account: Account, no
         content_digest=command.content_digest,
         difference=buckets_of(difference),
         balance_after=buckets_of(balance),
+        placed_date=command.terms.placement_date,
     )
     return (completed, *_new_holds(command.debtors, account))
 

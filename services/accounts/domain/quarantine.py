@@ -36,7 +36,6 @@ def shortcomings_of(terms: AccountTerms, client: ClientStanding) -> Iterator[Sho
     yield from _itemization(terms)
     yield from _limitation(terms.debt)
     yield from _charge_off(terms.debt)
-    yield from _judgment(terms.debt)
     yield from _product(terms)
     yield from _reporting(terms)
     if client.kind == words.CLIENT_KIND_DEBT_BUYER or _changed_hands(terms.creditors):
@@ -75,14 +74,6 @@ def _charge_off(debt: Debt) -> Iterator[Shortcoming]:
         yield _missing("/terms/debt/charge_off_balance_minor", "must be given with charge_off_date")
     if debt.HasField("charge_off_balance_minor") and not debt.charge_off_date:
         yield _missing("/terms/debt/charge_off_date", "must be given with charge_off_balance_minor")
-
-
-def _judgment(debt: Debt) -> Iterator[Shortcoming]:
-    names = ("judgment_date", "court", "case_number")
-    if any(getattr(debt, name) for name in names):
-        for name in names:
-            if not getattr(debt, name):
-                yield _missing(f"/terms/debt/{name}", "must be given with every judgment")
 
 
 def _product(terms: AccountTerms) -> Iterator[Shortcoming]:
