@@ -89,6 +89,7 @@ def story(
     for sentence in answer.sentences:
         rule = f" [{sentence.rule}]" if sentence.rule else ""
         console.print(f"{_utc(sentence.recorded_at)}  {sentence.text}{rule}")
+    _print_not_final(console, answer)
 
 
 @app.command()
@@ -183,6 +184,10 @@ def _show_case(console: Console, answer: messages.GetCaseResponse) -> None:
     console.print(ledger)
     for finding in answer.findings:
         console.print(f"Does not add up: {finding}", style="red", markup=False)
+    _print_not_final(console, answer)
+
+
+def _print_not_final(console: Console, answer: messages.GetCaseResponse | messages.TellStoryResponse) -> None:
     if answer.not_final:
         console.print(
             "This may still change: a fact recorded by that instant may not have been heard yet.", style="yellow"

@@ -54,7 +54,8 @@ class AuditServicer(grpc_service.AuditServiceServicer):
         book = _book(case, recorded, occurred)
         state = _visible(book, caller, account_id).state()
         heads = await self._heads(case.progress)
-        final = await self._is_final(caller, case, recorded)
+        own = [each for each in case.progress if _holds(each, case)]
+        final = await self._is_final(caller, case, own, recorded)
         return messages.GetCaseResponse(
             account=state,
             canonical_json=canonical_json(state),
@@ -64,14 +65,23 @@ class AuditServicer(grpc_service.AuditServiceServicer):
         )
 
     async def TellStory(self, request: messages.TellStoryRequest, _context: Context) -> messages.TellStoryResponse:  # noqa: N802
-        """One case as sentences, with what stands on other streams and concerns it."""
+        """One case as sentences, with what stands on other streams, in whatever partition, and concerns it."""
         caller, account_id = _caller(), _account_id(request)
         recorded, occurred = _instant(request, "recorded_until"), _instant(request, "occurred_until")
         case = await self._views.case(caller, account_id)
         _visible(_book(case, recorded, occurred), caller, account_id)
-        mentioning = await self._views.mentioning(caller, account_id)
+        heard = {(each.source, each.partition): each.head.number for each in case.progress}
+        mentioning = [
+            entry
+            for entry in await self._views.mentioning(caller, account_id)
+            if entry.number <= heard.get((entry.source, entry.partition), -1)
+        ]
         told = known_at([*case.entries, *mentioning], recorded, occurred)
-        return messages.TellStoryResponse(sentences=tell(told))
+        heads = await self._heads(case.progress)
+        final = await self._is_final(caller, case, case.progress, recorded)
+        return messages.TellStoryResponse(
+            sentences=tell(told), positions=_positions(case.progress, heads), not_final=not final
+        )
 
     async def CompareCase(  # noqa: N802
         self, request: messages.CompareCaseRequest, _context: Context
@@ -124,29 +134,37 @@ class AuditServicer(grpc_service.AuditServiceServicer):
         """The owners' heads; those of an owner that is away are missing, and audit answers without it."""
         return {source: await self._owners.heads_lately(source) for source in {each.source for each in progress}}
 
-    async def _is_final(self, caller: Caller, case: Case, recorded_until: datetime | None) -> bool:
-        """Whether nothing can arrive any more that belongs into the answer.
+    async def _is_final(
+        self, caller: Caller, case: Case, among: Sequence[Progress], recorded_until: datetime | None
+    ) -> bool:
+        """Whether nothing can arrive any more, in these partitions, that belongs into the answer.
 
         Within a partition no record is earlier than the one before it. So a later record that was heard proves it;
         else the owner is asked which number was the last by then, and whether audit has heard that one.
         """
-        (mine,) = [each for each in case.progress if _holds(each, case)]
         if recorded_until is None:
-            return await self._is_level(mine)
-        if await self._heard_after(caller, mine, recorded_until):
+            return await self._are_level(among)
+        open_ = [each for each in among if not await self._heard_after(caller, each, recorded_until)]
+        if not open_:
             return True
         account_id = case.entries[0].stream.partition("-")[2]
-        number = await self._owners.final_number(caller, account_id, recorded_until, mine.partition)
-        return number is not None and number <= mine.head.number
+        numbers = await self._owners.final_numbers(caller, account_id, recorded_until)
+        return all(
+            each.source == SOURCE_OF_ACCOUNTS
+            and each.partition < len(numbers)
+            and numbers[each.partition] <= each.head.number
+            for each in open_
+        )
 
-    async def _is_level(self, mine: Progress) -> bool:
-        """Whether the owner has nothing more at this moment."""
+    async def _are_level(self, among: Sequence[Progress]) -> bool:
+        """Whether their owners have nothing more at this moment."""
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                head = (await self._owners.heads(mine.source)).get(mine.partition)
+                heads = {source: await self._owners.heads(source) for source in {each.source for each in among}}
         except (Unavailable, TimeoutError):
             return False
-        return head is not None and head.last <= mine.head.number
+        found = [(heads[each.source].get(each.partition), each) for each in among]
+        return all(head is not None and head.last <= each.head.number for head, each in found)
 
     async def _heard_after(self, caller: Caller, mine: Progress, instant: datetime) -> bool:
         """Whether a record of the partition was heard that is later; what was once heard stays heard."""

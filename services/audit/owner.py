@@ -93,8 +93,8 @@ class Owners:
                 return
             request.cursor = page.next_cursor
 
-    async def final_number(self, caller: Caller, account_id: str, instant: datetime, partition: int) -> int | None:
-        """The last number of a partition that was recorded by an instant; None while an earlier record can still come.
+    async def final_numbers(self, caller: Caller, account_id: str, instant: datetime) -> Sequence[int]:
+        """The last number of each partition recorded by an instant; none while an earlier record can still come.
 
         The owner answers a question as of an instant only once that instant is over for every writer.
         """
@@ -103,9 +103,8 @@ class Owners:
         try:
             answer = await self._accounts.ask(self._stub.GetAccount, request, caller, seconds=PATIENCE_SECONDS)
         except CallFailed:
-            return None
-        numbers = answer.cut.numbers
-        return numbers[partition] if partition < len(numbers) else None
+            return ()
+        return answer.cut.numbers
 
 
 def _unavailable(failed: CallFailed, source: str) -> Exception:

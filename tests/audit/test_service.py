@@ -126,6 +126,23 @@ async def test_a_story_tells_the_accounts_own_facts_and_those_that_concern_it(he
         assert len((await audit.story(recorded_until=until)).sentences) == 2
 
 
+async def test_a_story_names_the_positions_it_was_told_from_and_is_final_when_nothing_can_still_belong_into_it(
+    heard: Database,
+) -> None:
+    log = history()
+    later = stamp(log.records[-1].recorded_at + timedelta(hours=1))
+    async with owning(owner_of(log)) as address, auditing(heard, address) as audit:
+        for until in (None, later):
+            told = await audit.story(recorded_until=until)
+            assert (list(told.positions), told.not_final) == (list((await audit.progress()).positions), False)
+        held = facts.PersonHoldPlaced(person_id=h.PERSON, account_ids=[h.ACCOUNT])
+        held.hold.CopyFrom(facts.PersonHold(hold_id="h-1", reason=words.HOLD_REASON_DECEASED))
+        assert log.add(held).partition != log.records[0].partition
+        assert (await audit.story()).not_final, "it stands on the person's stream, and was not heard yet"
+        assert (await audit.story(recorded_until=later)).not_final
+        assert not (await audit.case()).not_final, "the case's own partition has nothing more"
+
+
 async def test_audit_and_owner_agree_or_the_field_that_differs_is_named(heard: Database) -> None:
     def spoil(state: AccountState) -> None:
         if state.account_id == h.ACCOUNT:
