@@ -13,6 +13,7 @@ from typing import Annotated, Final
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from deploy.local import setup as set_up_module
 from deploy.local.child import PlatformError, recorded, stop_together, tail
@@ -69,17 +70,23 @@ def down(home: Home = HOME) -> None:
         deadline = time.monotonic() + DOWN_SECONDS_MAX
         while holder(places) == running and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
+    if running and holder(places) == running:
+        message = f"The command that runs it (pid {running}) has not ended after {DOWN_SECONDS_MAX:.0f} s."
+        raise PlatformError(message)
     left = recorded(places)
     stop_together(left)
     _say("stopped" if running or left else "nothing was running")
 
 
 def reset(home: Home = HOME) -> None:
-    """Stop it and delete its databases, topics, logs and secrets; Kafka's jars stay."""
+    """Stop it and delete its databases, topics, logs, secrets and reports; Kafka's jars stay."""
+    places = Places(home)
+    if home.exists() and home != HOME and not places.ports.exists():
+        message = f"{home} is not the folder of a platform; nothing was deleted."
+        raise PlatformError(message)
     down(home)
-    kept = {KAFKA_LIBS.parent}
     for each in home.iterdir() if home.exists() else ():
-        if each in kept:
+        if each == KAFKA_LIBS.parent:
             continue
         if each.is_dir() and not each.is_symlink():
             shutil.rmtree(each)
@@ -94,9 +101,9 @@ def doctor(home: Home = HOME) -> None:
     findings = examine(Places(home))
     for finding in findings:
         mark = {True: "[green]ok[/]   ", False: "[red]wrong[/]", None: "[yellow]?[/]    "}[finding.ok]
-        console.print(f"{mark} {finding.what}", highlight=False, soft_wrap=True)
+        console.print(f"{mark} {escape(finding.what)}", highlight=False, soft_wrap=True)
         if finding.ok is False:
-            console.print(f"      → {finding.mend}", highlight=False, soft_wrap=True)
+            console.print(f"      → {escape(finding.mend)}", highlight=False, soft_wrap=True)
     if any(finding.ok is False for finding in findings):
         raise typer.Exit(1)
 

@@ -187,7 +187,12 @@ def _ownership(database: Database) -> Finding:
     return Finding(what, not wrong, mend)
 
 
-def _topics(_places: Places, addresses: Addresses) -> Iterator[Finding]:
+def _topics(places: Places, addresses: Addresses) -> Iterator[Finding]:
+    host, _colon, port = addresses.kafka.rpartition(":")
+    if not ports.answers(int(port), host):
+        mend = f"See {places.logs / 'kafka.log'}, then `make down` and `make up`."
+        yield Finding(f"Kafka does not answer at {addresses.kafka}", ok=False, mend=mend)
+        return
     topics = read_topics()
     wrong = faults(addresses.kafka, topics)
     mend = "`make down`, then `make up` creates what is missing; mend settings with Kafka's own tools."

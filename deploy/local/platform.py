@@ -74,7 +74,7 @@ class Platform:
         say: Callable[[str], None] = lambda _line: None,
     ) -> None:
         """`say` hears of each step that is done."""
-        self.places = places or Places()
+        self.places = Places(places.home.resolve()) if places else Places()
         self._programs = {program.service: program for program in programs}
         self._clock: Clock = clock
         self._say = say

@@ -100,6 +100,12 @@ def test_topics_that_differ_are_told(bare: Platform, monkeypatch: pytest.MonkeyP
     assert _only(bare.places).what == "topic test.absent does not exist"
 
 
+def test_a_broker_that_went_away_is_one_line(bare: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = replace(bare.addresses, kafka="127.0.0.1:1")
+    monkeypatch.setattr(doctor, "read_addresses", lambda _places: gone)
+    assert _only(bare.places).what == "Kafka does not answer at 127.0.0.1:1"
+
+
 def test_a_database_that_was_never_migrated_is_told(database: Callable[..., Database]) -> None:
     finding = doctor._migrations(database("audit", migrated=False))
     assert finding.ok is False

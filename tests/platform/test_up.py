@@ -10,6 +10,7 @@ from pathlib import Path
 
 from deploy.local.child import Child, recorded
 from deploy.local.places import ROOT, Places
+from deploy.local.secrets import kept_secrets
 
 RECOUP = str(ROOT / ".venv" / "bin" / "recoup")
 END_SECONDS_MAX = 90
@@ -72,6 +73,25 @@ def test_down_stops_the_platform_of_this_folder_and_no_other(tmp_path: Path) -> 
         assert _recoup("down", tmp_path / "one").returncode == 0
         assert _ended(running)[0] == 0
     assert not any(child.alive() for child in children)
+
+
+def test_reset_deletes_nothing_of_a_folder_that_is_not_a_platforms(tmp_path: Path) -> None:
+    (tmp_path / "letter").write_text("dear reader")
+    done = _recoup("reset", tmp_path)
+    assert (done.returncode, "not the folder of a platform" in done.stderr) == (1, True)
+    assert (tmp_path / "letter").read_text() == "dear reader"
+
+
+def test_the_doctor_tells_what_is_wrong_with_a_way_to_mend_it_and_exits_1(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    kept_secrets(places.secrets)
+    places.secrets.chmod(0o644)
+    done = _recoup("doctor", tmp_path)
+    assert done.returncode == 1
+    assert (
+        f"wrong {places.secrets} may be read by its owner only\n      → Run `chmod 600 {places.secrets}`."
+        in done.stdout
+    )
 
 
 def test_the_merged_logs_end_when_one_program_ends(tmp_path: Path) -> None:
