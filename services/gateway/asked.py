@@ -26,6 +26,7 @@ from services.gateway.verdicts import NOT_FOUND
 KEY_CHARACTERS_MAX: Final = 255
 PAGE_MAX: Final = 500
 PAGE: Final = 100
+SINGLE_HEADERS: Final = ("Idempotency-Key", "X-Actor", "X-Reason", "Content-Type", "Content-Encoding", "Request-Id")
 JSON_TYPES: Final = ("application/json",)
 
 
@@ -117,6 +118,7 @@ async def authenticated(
     request.state.headers.update(gateway.rates.take(key.key_id))
     principal = principal_of(key, request)
     _refuse_unknown_parameters(request)
+    _refuse_repeated_headers(request)
     return Asked(gateway, principal, request.state.correlation_id)
 
 
@@ -244,6 +246,16 @@ def _refuse_unknown_parameters(request: Request) -> None:
     ]
     if faults:
         raise Problem(Code.INVALID_PARAMETER, "The query holds what this address does not take.", faults=faults)
+
+
+def _refuse_repeated_headers(request: Request) -> None:
+    faults = [
+        EdgeFault("header", name, "repeated_header", "Send this header once.")
+        for name in SINGLE_HEADERS
+        if len(request.headers.getlist(name)) > 1
+    ]
+    if faults:
+        raise Problem(Code.INVALID_PARAMETER, "A header stands in the request more than once.", faults=faults)
 
 
 def _query_fields(dependant: Any) -> list[Any]:  # noqa: ANN401 - FastAPI's own, which has no public name.

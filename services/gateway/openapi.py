@@ -55,7 +55,7 @@ _FAULT: Final[Schema] = {
 }
 _CUT: Final[Schema] = {
     "type": "object",
-    "description": "The positions of the log that the answer was read at.",
+    "description": "The positions of the log that an answer as of an instant was read at.",
     "properties": {"log_id": {"type": "string"}, "numbers": {"type": "array", "items": {"type": "integer"}}},
     "required": ["log_id", "numbers"],
 }
@@ -163,9 +163,13 @@ ANSWERS: Final[Mapping[str, Schema]] = {
         {"hold_id": _TEXT, "dispute_id": _TEXT, "document_id": _TEXT},
     ),
     "Check": _object({"errors": _list(_ref("Fault")), "warnings": _list(_ref("Fault"))}),
-    "AccountAnswer": _object({"account": _ref("Account"), "read_at": _CUT}),
+    "AccountAnswer": _object({"account": _ref("Account"), "read_at": {"anyOf": [_CUT, {"type": "null"}]}}),
     "AccountPage": _object(
-        {"accounts": _list(_ref("Account")), "next_cursor": {"type": ["string", "null"]}, "read_at": _CUT}
+        {
+            "accounts": _list(_ref("Account")),
+            "next_cursor": {"type": ["string", "null"]},
+            "read_at": {"anyOf": [_CUT, {"type": "null"}]},
+        }
     ),
     "Event": _EVENT,
     "AccountEvents": _object({"events": _list(_ref("Event")), "next_after": _NUMBER, "more": {"type": "boolean"}}),

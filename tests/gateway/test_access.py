@@ -158,6 +158,13 @@ def test_a_command_needs_an_idempotency_key(http: httpx2.Client) -> None:
     refused = http.post("/v1/placements", json=placement())
     assert (refused.status_code, refused.json()["code"]) == (400, "idempotency_key_required")
     assert refused.json()["errors"][0]["header"].lower() == "idempotency-key"
+    twice = [("Idempotency-Key", "a"), ("Idempotency-Key", "b"), ("X-Actor", "c"), ("X-Actor", "c")]
+    repeated = http.post("/v1/placements", json=placement(), headers=twice)
+    assert repeated.status_code == 400
+    assert [(e["header"], e["code"]) for e in repeated.json()["errors"]] == [
+        ("Idempotency-Key", "repeated_header"),
+        ("X-Actor", "repeated_header"),
+    ]
     long = http.post("/v1/placements", json=placement(), headers={"Idempotency-Key": "k" * 256})
     assert (long.status_code, long.json()["code"]) == (400, "invalid_parameter")
 

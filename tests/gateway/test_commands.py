@@ -195,6 +195,8 @@ def test_an_account_is_read_as_of_an_instant(http: httpx2.Client, account: dict[
     then = http.get(path, params={"as_of": before})
     assert then.status_code == 200, then.text
     assert then.json()["account"] == account
+    assert len(then.json()["read_at"]["numbers"]) == 8
+    assert http.get(path).json()["read_at"] is None
     assert len(http.get(f"{path}/events", params={"as_of": before}).json()["events"]) == account["version"]
     early = http.get(path, params={"as_of": "2020-01-01T00:00:00Z"})
     assert early.status_code == 404

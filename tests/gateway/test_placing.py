@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
@@ -75,6 +76,28 @@ def test_equal_content_under_another_key_is_the_existing_account(http: httpx2.Cl
     assert second.status_code == 200
     assert second.json()["status"] == "duplicate"
     assert second.json()["account_id"] == first.json()["account_id"]
+
+
+def test_at_the_same_time_one_request_has_one_effect(world: World) -> None:
+    body, headers = placement(), keyed()
+
+    def send(given: dict[str, str]) -> httpx2.Response:
+        with world.http(key) as http:
+            return http.post("/v1/placements", json=body, headers=given)
+
+    key = world.key()
+    with ThreadPoolExecutor(8) as pool:
+        same = list(pool.map(send, [headers] * 8))
+        others = list(pool.map(send, [keyed() for _ in range(8)]))
+    assert {answer.status_code for answer in same} == {201}
+    assert [answer.headers.get("Idempotency-Replayed") for answer in same].count(None) == 1
+    assert len({answer.text for answer in same}) == 1
+    assert {(answer.status_code, answer.json()["account_id"]) for answer in others} == {
+        (200, same[0].json()["account_id"])
+    }
+    with world.http(key) as http:
+        events = http.get(f"{same[0].headers['Location']}/events").json()["events"]
+    assert [event["type"] for event in events] == ["account.placed"]
 
 
 def test_other_content_under_the_same_reference_is_a_conflict(http: httpx2.Client) -> None:

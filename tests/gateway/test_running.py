@@ -165,6 +165,18 @@ def test_a_key_that_asks_too_often_is_told_when_to_come_back(world: World) -> No
         assert wrong == [401, 401, 401, 429]
 
 
+def test_requests_are_counted_by_route_and_status(world: World) -> None:
+    port = ports.choose(["metrics"], world.surroundings.places.home / "metrics-port.json")["metrics"]
+    with process(world, RECOUP_METRICS_PORT=str(port)) as (_running, url):
+        live(url)
+        httpx2.get(f"{url}/v1/accounts/1", trust_env=False)
+        httpx2.get(f"{url}/nothing", trust_env=False)
+        told = httpx2.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+        assert 'recoup_http_requests_total{method="GET",route="/v1/accounts/{account_id}",status="401"} 1.0' in told
+        assert 'recoup_http_requests_total{method="GET",route="none",status="404"} 1.0' in told
+        assert httpx2.get(f"http://127.0.0.1:{port}/health/ready", trust_env=False).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [

@@ -101,9 +101,9 @@ async def client_events(
     return JSONResponse({"events": events, "next_cursor": page.next_cursor, "more": page.more})
 
 
-def cut_json(cut: contract.LogCut) -> dict[str, object]:
-    """The positions of the log that an answer was read at."""
-    return {"log_id": cut.log_id, "numbers": list(cut.numbers)}
+def cut_json(cut: contract.LogCut) -> dict[str, object] | None:
+    """The positions of the log that an answer as of an instant was read at; None for one as of now."""
+    return {"log_id": cut.log_id, "numbers": list(cut.numbers)} if cut.log_id else None
 
 
 async def _one(asked: Asked, client_reference: str, as_of: str | None) -> Response:
