@@ -8,7 +8,6 @@ no control and no bidirectional characters. What a type demands is read from its
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, TypeAlias
@@ -19,12 +18,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.unknown_fields import UnknownFieldSet
 from recoup.event.v1 import options_pb2
 
+from kernel.characters import FORBIDDEN
 from kernel.decider import Fault
 
 Check: TypeAlias = Callable[[Any, str, list[Fault]], None]
 """Looks at a value found at a pointer, and adds its faults."""
 
-_FORBIDDEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb]")
 _TIMESTAMP: Final = "google.protobuf.Timestamp"
 _SECONDS_MIN: Final = -62135596800
 _SECONDS_MAX: Final = 253402300799
@@ -186,9 +185,9 @@ def _check_required_text(value: str, pointer: str, faults: list[Fault]) -> None:
 
 
 def _check_text(value: str, pointer: str, faults: list[Fault]) -> None:
-    found = _FORBIDDEN.search(value)
+    found = FORBIDDEN.search(value)
     if found is not None:
-        text = f"holds the control or bidirectional character U+{ord(found[0]):04X} at position {found.start()}"
+        text = f"holds the character U+{ord(found[0]):04X} at position {found.start()}, which nobody would see"
         faults.append(Fault(pointer, "forbidden_character", text))
 
 

@@ -14,8 +14,8 @@ from google.protobuf.message import Message
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
+from kernel.characters import JOINERS
 from kernel.decider import Fault
-from services.gateway.characters import JOINERS
 from services.gateway.strict_json import Json, pointer
 
 AMOUNT_MAX: Final = 10**12

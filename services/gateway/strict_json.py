@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from kernel.characters import forbidden_in
 from kernel.decider import Fault
-from services.gateway.characters import forbidden_in
 from services.gateway.problems import Code, Problem
 
 DEPTH_MAX: Final = 16
