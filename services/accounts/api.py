@@ -6,6 +6,7 @@ exist. Personal data leave by GetPerson only, to the agency's own people, with a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -36,6 +37,8 @@ from services.accounts.vault import Vault
 from services.accounts.views import Placed, Views, Wanted, folded_account
 
 REASON_CHARACTERS_MAX: Final = 500
+FOLDED_MAX: Final = 500
+"""How many accounts one page of a list folds at least before it ends with what it has found."""
 
 log = structlog.get_logger("accounts")
 
@@ -91,17 +94,28 @@ class AccountsApi(AccountsServiceServicer):
         caller, limit = _caller("accounts:read"), asked.limit_of(request)
         wanted, after = _wanted(request, caller), asked.list_position(request)
         cut = await self._cut(wanted.until)
-        found: list[tuple[Placed, Account]] = []
-        while len(found) <= limit:
-            page = await self._views.accounts(caller, wanted, after, limit + 1)
-            found += [one for one in page if wanted.phase in (0, one[1].phase)]
-            if len(page) <= limit:
-                break
-            after = page[-1][0]
-        response = messages.ListAccountsResponse(accounts=[account_message(each) for _, each in found[:limit]], cut=cut)
-        if len(found) > limit:
-            response.next_cursor = asked.list_cursor(found[limit - 1][0])
+        accounts, behind = await self._listed(caller, wanted, after, limit)
+        response = messages.ListAccountsResponse(accounts=map(account_message, accounts), cut=cut)
+        if behind is not None:
+            response.next_cursor = asked.list_cursor(behind)
         return response
+
+    async def _listed(
+        self, caller: Caller, wanted: Wanted, after: Placed | None, limit: int
+    ) -> tuple[Sequence[Account], Placed | None]:
+        """The accounts of a page and the place behind it, None at the end; FOLDED_MAX ends a page that finds little."""
+        found: list[tuple[Placed, Account]] = []
+        folded = 0
+        while len(found) <= limit and folded < FOLDED_MAX:
+            page = await self._views.accounts(caller, wanted, after, limit + 1)
+            found += [one for one in page if wanted.has(one[1])]
+            folded += len(page)
+            after = page[-1][0] if len(page) > limit else None
+            if after is None:
+                break
+        if len(found) > limit:
+            after = found[limit - 1][0]
+        return [account for _place, account in found[:limit]], after
 
     async def ListAccountFacts(  # noqa: N802
         self, request: messages.ListAccountFactsRequest, _context: Context
@@ -111,13 +125,13 @@ class AccountsApi(AccountsServiceServicer):
         if request.after_version < 0:
             asked.refuse("/after_version", "out_of_range", "must not be below zero")
         account_id = entity_of("account", request.account_id)
-        if await self._views.client_reference(caller, UUID(account_id)) is None:
+        cut = await self._cut(as_of)
+        if not await self._views.has_account(caller, UUID(account_id), as_of):
             raise _unknown(account_id)
-        await self._cut(as_of)
         stream = f"account-{account_id}"
         records = await self._store.read_stream(caller.tenant, stream, request.after_version, as_of)
         facts = [to_message(record) for record in records[:limit]]
-        return messages.ListAccountFactsResponse(facts=facts, more=len(records) > limit)
+        return messages.ListAccountFactsResponse(facts=facts, more=len(records) > limit, cut=cut)
 
     async def ListClientFacts(  # noqa: N802
         self, request: messages.ListClientFactsRequest, _context: Context
@@ -126,8 +140,8 @@ class AccountsApi(AccountsServiceServicer):
         caller, limit, as_of = _caller("accounts:read"), asked.limit_of(request), asked.instant_in(request, "as_of")
         client_id = _client_id(request, caller)
         numbers = list(asked.feed_position(request, self._store.log_id, self._store.partitions))
-        cut = None if as_of is None else asked.cut_numbers(await self._store.cut(as_of))
-        ends = cut or [asked.NUMBER_MAX] * self._store.partitions
+        cut = await self._cut(as_of)
+        ends = list(cut.numbers) if cut else [asked.NUMBER_MAX] * self._store.partitions
         found = await self._views.feed(caller, client_id, numbers, ends, limit + 1)
         for fact in found[:limit]:
             numbers[fact.record.partition] = fact.record.number
@@ -138,6 +152,7 @@ class AccountsApi(AccountsServiceServicer):
             ],
             next_cursor=asked.feed_cursor(self._store.log_id, numbers),
             more=len(found) > limit,
+            cut=cut,
         )
 
     async def GetStanding(  # noqa: N802
@@ -166,18 +181,21 @@ class AccountsApi(AccountsServiceServicer):
     async def GetClient(self, request: messages.GetClientRequest, _context: Context) -> messages.GetClientResponse:  # noqa: N802
         """One client, its own one for a caller who speaks for a client."""
         caller, as_of = _caller("accounts:read"), asked.instant_in(request, "as_of")
-        await self._cut(as_of)
-        return messages.GetClientResponse(
-            client=client_message(await self._client(caller, asked.reference_in(request, "client_id"), as_of))
-        )
+        cut = await self._cut(as_of)
+        client = await self._client(caller, asked.reference_in(request, "client_id"), as_of)
+        return messages.GetClientResponse(client=client_message(client), cut=cut)
 
     async def ListClients(  # noqa: N802
-        self, _request: messages.ListClientsRequest, _context: Context
+        self, request: messages.ListClientsRequest, _context: Context
     ) -> messages.ListClientsResponse:
-        """The clients that the caller may see, by id."""
-        caller = _caller("accounts:read")
-        clients = [await self._client(caller, client_id, None) for client_id in await self._views.clients(caller)]
-        return messages.ListClientsResponse(clients=map(client_message, clients))
+        """A page of the clients that the caller may see, by id."""
+        caller, limit = _caller("accounts:read"), asked.limit_of(request)
+        ids = await self._views.clients(caller, asked.client_position(request), limit + 1)
+        clients = [await self._client(caller, client_id, None) for client_id in ids[:limit]]
+        response = messages.ListClientsResponse(clients=map(client_message, clients))
+        if len(ids) > limit:
+            response.next_cursor = asked.client_cursor(ids[limit - 1])
+        return response
 
     async def GetPerson(self, request: messages.GetPersonRequest, _context: Context) -> messages.GetPersonResponse:  # noqa: N802
         """One person; with a reason, which is logged, what the vault holds of them too."""

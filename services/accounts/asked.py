@@ -70,6 +70,21 @@ def list_position(request: Any) -> Placed | None:  # noqa: ANN401 - a question f
     return _refuse_cursor()
 
 
+def client_cursor(client_id: str) -> str:
+    """The cursor behind a client of a list."""
+    return _encoded([client_id])
+
+
+def client_position(request: Any) -> str:  # noqa: ANN401 - a question for a list of clients.
+    """The client that a list's cursor stands behind, blank for the first page."""
+    if not request.HasField("cursor"):
+        return ""
+    match _decoded(request.cursor):
+        case [str(client_id)] if not list(reference_faults("/cursor", client_id)):
+            return client_id
+    return _refuse_cursor()
+
+
 def feed_cursor(log_id: UUID, numbers: Sequence[int]) -> str:
     """The cursor behind a number in each partition."""
     return _encoded([str(log_id), *numbers])

@@ -43,8 +43,11 @@ _FACTS = text(
     "SELECT stream, type, payload FROM log.events WHERE stream = ANY(:streams)"
     " AND recorded_at <= coalesce(CAST(:until AS timestamptz), 'infinity') ORDER BY stream, version"
 )
-_OWNED = text("SELECT client_reference FROM views.accounts WHERE account_id = :account")
-_CLIENTS = text("SELECT client_id FROM views.clients ORDER BY client_id")
+_OWNED = text(
+    "SELECT FROM views.accounts WHERE account_id = :account"
+    " AND placed_at <= coalesce(CAST(:until AS timestamptz), 'infinity')"
+)
+_CLIENTS = text("SELECT client_id FROM views.clients WHERE client_id > :after ORDER BY client_id LIMIT :limit")
 _FEED = text(
     f"SELECT a.client_reference, {', '.join('e.' + column for column in RECORD_COLUMNS.split(', '))}"  # noqa: S608 - constants.
     " FROM (SELECT f.* FROM unnest(CAST(:numbers AS int8[]), CAST(:ends AS int8[])) WITH ORDINALITY"
@@ -133,6 +136,13 @@ class Wanted:
     phase: int = states.ACCOUNT_PHASE_UNSPECIFIED
     until: datetime | None = None
 
+    def has(self, account: Account) -> bool:
+        """Whether the list is of this account, in the state that it had by `until`."""
+        return self.phase in (states.ACCOUNT_PHASE_UNSPECIFIED, account.phase) and self.batch_reference in (
+            None,
+            account.terms.batch_reference,
+        )
+
 
 class FeedFact(NamedTuple):
     """A fact of a client's feed."""
@@ -168,10 +178,13 @@ class Views:
     async def accounts(
         self, caller: Caller, wanted: Wanted, after: Placed | None, limit: int
     ) -> Sequence[tuple[Placed, Account]]:
-        """Accounts in their order after a place, folded as far as `wanted.until`."""
+        """Accounts in their order after a place, folded as far as `wanted.until`.
+
+        The tables know batch and phase as they are now: as of an instant only `wanted.has` can tell.
+        """
         asked = {
             "client": caller.client or wanted.client_id,
-            "batch": wanted.batch_reference,
+            "batch": wanted.batch_reference if wanted.until is None else None,
             "phase": wanted.phase if wanted.until is None and wanted.phase else None,
             "until": wanted.until,
             "placed_at": after.placed_at if after else None,
@@ -190,16 +203,17 @@ class Views:
         async with reading(self._engine, caller) as connection:
             return await _folded(connection, account_ids, None)
 
-    async def client_reference(self, caller: Caller, account_id: UUID) -> str | None:
-        """The client's number of an account that the caller may see, None when there is no such account for them."""
+    async def has_account(self, caller: Caller, account_id: UUID, until: datetime | None) -> bool:
+        """Whether there is an account that the caller may see, or was by an instant."""
         async with reading(self._engine, caller) as connection:
-            found = (await connection.execute(_OWNED, {"account": account_id})).scalar()
-        return None if found is None else str(found)
+            found = await connection.execute(_OWNED, {"account": account_id, "until": until})
+            return found.first() is not None
 
-    async def clients(self, caller: Caller) -> Sequence[str]:
-        """The clients that the caller may see."""
+    async def clients(self, caller: Caller, after: str, limit: int) -> Sequence[str]:
+        """The clients that the caller may see, by id, behind one."""
         async with reading(self._engine, caller) as connection:
-            return [client_id for (client_id,) in await connection.execute(_CLIENTS)]
+            found = await connection.execute(_CLIENTS, {"after": after, "limit": limit})
+            return [client_id for (client_id,) in found]
 
     async def feed(
         self, caller: Caller, client_id: str, numbers: Sequence[int], ends: Sequence[int], limit: int

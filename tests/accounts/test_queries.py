@@ -141,6 +141,76 @@ async def test_a_list_can_be_of_one_batch_or_one_phase_also_as_of_an_instant(wor
     assert await listed(phase=states.ACCOUNT_PHASE_OPEN, as_of=before, limit=1) == 1
 
 
+async def test_a_list_of_a_batch_as_of_an_instant_is_of_those_that_were_in_it_then(world: World) -> None:
+    await world.open_client()
+    lacking = placement(client_reference="q")
+    lacking.terms.debt.ClearField("accrual_date")
+    account_id = (await world.one(client(), lacking)).entity_id
+    before = now()
+    await asyncio.sleep(0.002)
+    whole = placement(client_reference="q", batch_reference="batch-2")
+    assert (await world.one(client(), whole, completes=True)).answer.HasField("accepted")
+
+    async def listed(**wanted: Any) -> list[str]:
+        asked = messages.ListAccountsRequest(**wanted)
+        page = await world.stub.ListAccounts(asked, metadata=metadata(client()))
+        return [each.account_id for each in page.accounts]
+
+    assert await listed(batch_reference="batch-1", as_of=before) == [account_id]
+    assert await listed(batch_reference="batch-2", as_of=before) == []
+    assert (await listed(batch_reference="batch-2"), await listed(batch_reference="batch-1")) == ([account_id], [])
+
+
+async def test_a_list_that_finds_little_goes_on_behind_its_cursor(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.accounts.api.FOLDED_MAX", 4)
+    ids = await opened(world, 9)
+    await world.one(client(), _close(ids[0]))
+    as_of = now()
+    await asyncio.sleep(0.002)
+    pages = []
+    asked = messages.ListAccountsRequest(phase=states.ACCOUNT_PHASE_CLOSED, as_of=as_of, limit=2)
+    while len(pages) < 9:
+        page = await world.stub.ListAccounts(asked, metadata=metadata(client()))
+        pages.append([each.account_id for each in page.accounts])
+        if not page.HasField("next_cursor"):
+            break
+        asked.cursor = page.next_cursor
+    assert len(pages) == 2
+    assert [account_id for page in pages for account_id in page] == [ids[0]]
+
+
+async def test_answers_as_of_an_instant_name_the_positions_they_were_read_at(world: World) -> None:
+    (account_id,) = await opened(world, 1)
+    (debtor,) = (await account(world, account_id)).debtors
+    await link(world, debtor.person_id, account_id)
+    as_of = now()
+    await asyncio.sleep(0.002)
+    questions: list[tuple[str, Any]] = [
+        ("GetAccount", messages.GetAccountRequest(account_id=account_id)),
+        ("ListAccounts", messages.ListAccountsRequest()),
+        ("ListAccountFacts", messages.ListAccountFactsRequest(account_id=account_id)),
+        ("ListClientFacts", messages.ListClientFactsRequest(client_id="first-bank")),
+        ("GetClient", messages.GetClientRequest(client_id="first-bank")),
+        ("GetPerson", messages.GetPersonRequest(person_id=debtor.person_id)),
+    ]
+    for method, question in questions:
+        assert not (await getattr(world.stub, method)(question, metadata=metadata(agency()))).HasField("cut"), method
+        question.as_of.CopyFrom(as_of)
+        cut = (await getattr(world.stub, method)(question, metadata=metadata(agency()))).cut
+        assert cut.log_id == str(world.context.store.log_id), method
+        assert sum(number + 1 for number in cut.numbers) == 5, method
+
+
+async def test_before_it_was_placed_an_account_had_no_facts(world: World) -> None:
+    before = now()
+    await asyncio.sleep(0.002)
+    (account_id,) = await opened(world, 1)
+    asked = messages.ListAccountFactsRequest(account_id=account_id, as_of=before)
+    assert await code_of(world.stub.ListAccountFacts(asked, metadata=metadata(client()))) == grpc.StatusCode.NOT_FOUND
+
+
 async def test_the_facts_of_an_account_come_in_order_page_by_page(world: World) -> None:
     (account_id,) = await opened(world, 1)
     for number in range(4):
@@ -221,6 +291,8 @@ WRONG: list[tuple[str, Any]] = [
     ("GetAccount", messages.GetAccountRequest(client_reference="a\x00b")),
     ("ListClientFacts", messages.ListClientFactsRequest(client_id="a\x00b")),
     ("ListClientFacts", messages.ListClientFactsRequest(limit=-1)),
+    ("ListClients", messages.ListClientsRequest(limit=501)),
+    ("ListClients", messages.ListClientsRequest(cursor=_cursor(1))),
     ("ListClientFacts", messages.ListClientFactsRequest(cursor=_cursor(str(uuid4()), *[0] * 8))),
     ("ListClientFacts", messages.ListClientFactsRequest(cursor=_cursor("{}", *[0] * 8))),
     ("ListAccountFacts", messages.ListAccountFactsRequest(account_id=str(uuid4()), after_version=-1)),
@@ -255,6 +327,20 @@ async def test_clients_are_listed_for_the_agency_and_each_client_sees_itself(wor
     asked = messages.GetClientRequest(client_id="second-bank")
     assert (await world.stub.GetClient(asked, metadata=metadata(agency()))).client.portfolios[0].portfolio_id == "cards"
     assert await code_of(world.stub.GetClient(asked, metadata=metadata(client()))) == grpc.StatusCode.NOT_FOUND
+
+
+async def test_clients_come_page_by_page(world: World) -> None:
+    for client_id in ("c-bank", "a-bank", "b-bank"):
+        await world.open_client(client_id)
+    found: list[list[str]] = []
+    asked = messages.ListClientsRequest(limit=2)
+    while len(found) < 9:
+        page = await world.stub.ListClients(asked, metadata=metadata(agency()))
+        found.append([each.client_id for each in page.clients])
+        if not page.HasField("next_cursor"):
+            break
+        asked.cursor = page.next_cursor
+    assert found == [["a-bank", "b-bank"], ["c-bank"]]
 
 
 async def test_personal_data_are_shown_to_the_agency_with_a_reason_that_is_logged(
