@@ -9,7 +9,8 @@ from recoup.accounts.v1.events_pb2 import PersonHold
 from services.accounts.domain.client import Client
 from services.accounts.domain.ledger import buckets_of
 from services.accounts.domain.person import Person
-from services.accounts.domain.state import Account, Dispute, Entry, Hold, Payment
+from services.accounts.domain.postings import Entry, Payment
+from services.accounts.domain.state import Account, Dispute, Hold
 
 
 def account_message(account: Account) -> states.AccountState:

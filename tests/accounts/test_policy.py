@@ -161,12 +161,12 @@ def test_a_hold_with_words_and_an_expiry_reaches_the_other_accounts() -> None:
 
 
 ACCOUNTS = [FIRST, SECOND, str(UUID(int=203))]
+HOLDS = [("H1", ANN), ("H2", ANN), ("H3", BOB)]
+"""A hold's id is made for it, and so names one hold of one person."""
 moves = st.one_of(
-    st.sampled_from(
-        [placing(account_id, debtor(), debtor(BOB, words.DEBTOR_ROLE_CO_DEBTOR)) for account_id in ACCOUNTS]
-    ),
-    st.builds(hold, st.sampled_from(ACCOUNTS), st.sampled_from(["H1", "H2"]), st.sampled_from([ANN, BOB])),
-    st.builds(release, st.sampled_from(ACCOUNTS), st.sampled_from(["H1", "H2"])),
+    st.sampled_from([placing(each, debtor(), debtor(BOB, words.DEBTOR_ROLE_CO_DEBTOR)) for each in ACCOUNTS]),
+    st.builds(lambda each, named: hold(each, *named), st.sampled_from(ACCOUNTS), st.sampled_from(HOLDS)),
+    st.builds(lambda each, named: release(each, named[0]), st.sampled_from(ACCOUNTS), st.sampled_from(HOLDS)),
 )
 
 

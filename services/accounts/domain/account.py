@@ -18,8 +18,9 @@ from recoup.accounts.v1.terms_pb2 import PlacedDocument
 
 from kernel.decider import Decider
 from services.accounts.domain import closing, disputes, holds, payments, placing
-from services.accounts.domain.ledger import NOTHING, Amounts, amounts_of, in_bucket
-from services.accounts.domain.state import NO_ACCOUNT, Account, Content, Dispute, Entry, Hold, Payment
+from services.accounts.domain.ledger import amounts_of
+from services.accounts.domain.postings import MoneyFact, Posting
+from services.accounts.domain.state import NO_ACCOUNT, Account, Dispute, Hold
 
 _DECISIONS: Final[Mapping[type[Message], Callable[[Any, Account, datetime], Sequence[Message]]]] = {
     commands.PlaceAccount: placing.place_account,
@@ -50,129 +51,50 @@ def evolve(account: Account, fact: Message) -> Account:
 
 
 def _placed(account: Account, fact: events.AccountPlaced, version: int) -> Account:
-    return _with_terms(account, fact, version, states.ACCOUNT_PHASE_OPEN, amounts_of(fact.balance_after))
+    return _with_terms(account, fact, version, states.ACCOUNT_PHASE_OPEN)
 
 
 def _quarantined(account: Account, fact: events.PlacementQuarantined, version: int) -> Account:
-    quarantined = states.ACCOUNT_PHASE_QUARANTINED
-    account = _with_terms(account, fact, version, quarantined, amounts_of(fact.balance_after))
+    account = _with_terms(account, fact, version, states.ACCOUNT_PHASE_QUARANTINED)
     return account._replace(shortcomings=tuple(fact.shortcomings))
-
-
-def _completed(account: Account, fact: events.PlacementCompleted, version: int) -> Account:
-    return _with_terms(account, fact, version, states.ACCOUNT_PHASE_OPEN, amounts_of(fact.difference))
 
 
 def _with_terms(
     account: Account,
     fact: events.AccountPlaced | events.PlacementQuarantined | events.PlacementCompleted,
     version: int,
-    phase: states.AccountPhase,
-    difference: Amounts,
+    phase: states.AccountPhase = states.ACCOUNT_PHASE_OPEN,
 ) -> Account:
     attached = account.documents[len(account.terms.documents) :]
-    balance = amounts_of(fact.balance_after)
-    entry = _entry(fact, version, difference, 0, (fact.terms.placement_date, fact.terms.client_reference))
-    return account._replace(
+    return _posted(account, fact, version)._replace(
         account_id=fact.account_id,
-        version=version,
         phase=phase,
         terms=fact.terms,
         debtors=tuple(fact.debtors),
         contract=fact.contract,
         digests=(*account.digests, fact.content_digest),
         shortcomings=(),
-        balance=balance,
-        ledger=(*account.ledger, entry),
         documents=(*fact.terms.documents, *attached),
-        paid_in_full_date="" if balance.total else account.paid_in_full_date,
     )
 
 
-def _posted(account: Account, fact: events.PaymentPosted, version: int) -> Account:
-    payment = Payment(
-        fact.payment_id,
-        fact.transaction_reference,
-        fact.payee,
-        fact.amount_minor,
-        fact.effective_date,
-        fact.instrument,
-        fact.allocation_policy,
-        amounts_of(fact.applied),
-        fact.overpaid_minor,
-    )
-    content = ("payment", fact.payee, fact.amount_minor, fact.effective_date, fact.instrument)
-    difference = payment.applied.negated()
-    return _with_payment(account, fact, version, payment, (difference, fact.overpaid_minor, content))
-
-
-def _returned(account: Account, fact: events.PaymentReturned, version: int) -> Account:
-    payment = account.payments[fact.payment_id]._replace(returned=True, applied=NOTHING, overpaid=0)
-    content = ("return", fact.payment_id, fact.return_code, fact.effective_date)
-    restored = amounts_of(fact.restored)
-    return _with_payment(account, fact, version, payment, (restored, -fact.overpaid_reversed_minor, content))
-
-
-def _refunded(account: Account, fact: events.PaymentRefunded, version: int) -> Account:
-    before, restored = account.payments[fact.payment_id], amounts_of(fact.restored)
-    payment = before._replace(
-        applied=before.applied.minus(restored),
-        overpaid=before.overpaid - fact.overpaid_reversed_minor,
-        refunded=before.refunded + fact.amount_minor,
-    )
-    content = ("refund", fact.payment_id, fact.amount_minor, fact.effective_date)
-    return _with_payment(account, fact, version, payment, (restored, -fact.overpaid_reversed_minor, content))
-
-
-def _corrected(account: Account, fact: events.PaymentCorrected, version: int) -> Account:
-    before = account.payments[fact.payment_id]
-    payment = before._replace(
-        amount=fact.amount_minor,
-        applied=amounts_of(fact.applied),
-        overpaid=before.overpaid + fact.overpaid_difference_minor,
-    )
-    content = ("correction", fact.payment_id, fact.amount_minor, fact.effective_date)
-    change = (amounts_of(fact.difference), fact.overpaid_difference_minor, content)
-    return _with_payment(account, fact, version, payment, change)
-
-
-def _with_payment(
+def _paid(
     account: Account,
     fact: events.PaymentPosted | events.PaymentReturned | events.PaymentRefunded | events.PaymentCorrected,
     version: int,
-    payment: Payment,
-    change: tuple[Amounts, int, Content],
 ) -> Account:
-    difference, overpaid_difference, content = change
-    balance, reference = amounts_of(fact.balance_after), fact.transaction_reference
-    entry = _entry(fact, version, difference, overpaid_difference, (fact.effective_date, reference))
+    return _posted(account, fact, version)._replace(overpaid=fact.overpaid_after_minor)
+
+
+def _posted(account: Account, fact: MoneyFact, version: int) -> Account:
+    """After any fact that moves money. What is owed again is no longer paid in full."""
+    owed, paid = fact.balance_after, account.paid_in_full_date
     return account._replace(
         version=version,
-        balance=balance,
-        overpaid=fact.overpaid_after_minor,
-        ledger=(*account.ledger, entry),
-        payments={**account.payments, payment.payment_id: payment},
-        transactions={**account.transactions, reference: content},
-        paid_in_full_date="" if balance.total else account.paid_in_full_date,
+        owed=owed,
+        postings=(*account.postings, Posting(version, fact)),
+        paid_in_full_date="" if paid and amounts_of(owed).total else paid,
     )
-
-
-def _adjusted(account: Account, fact: events.BalanceAdjusted, version: int) -> Account:
-    balance, reference = amounts_of(fact.balance_after), fact.transaction_reference
-    difference = in_bucket(fact.bucket, fact.difference_minor)
-    content = ("adjustment", fact.bucket, fact.difference_minor, fact.reason, fact.approver, fact.effective_date)
-    return account._replace(
-        version=version,
-        balance=balance,
-        ledger=(*account.ledger, _entry(fact, version, difference, 0, (fact.effective_date, reference))),
-        transactions={**account.transactions, reference: content},
-        paid_in_full_date="" if balance.total else account.paid_in_full_date,
-    )
-
-
-def _entry(fact: Message, version: int, difference: Amounts, overpaid_difference: int, said: tuple[str, str]) -> Entry:
-    effective_date, reference = said
-    return Entry(version, _NAMES[type(fact)], effective_date, difference, overpaid_difference, reference)
 
 
 def _paid_in_full(account: Account, fact: events.AccountPaidInFull, version: int) -> Account:
@@ -234,12 +156,12 @@ def _closed(account: Account, fact: events.AccountClosed, version: int) -> Accou
 _EVOLUTIONS: Final[Mapping[type[Message], Callable[[Account, Any, int], Account]]] = {
     events.AccountPlaced: _placed,
     events.PlacementQuarantined: _quarantined,
-    events.PlacementCompleted: _completed,
-    events.PaymentPosted: _posted,
-    events.PaymentReturned: _returned,
-    events.PaymentRefunded: _refunded,
-    events.PaymentCorrected: _corrected,
-    events.BalanceAdjusted: _adjusted,
+    events.PlacementCompleted: _with_terms,
+    events.PaymentPosted: _paid,
+    events.PaymentReturned: _paid,
+    events.PaymentRefunded: _paid,
+    events.PaymentCorrected: _paid,
+    events.BalanceAdjusted: _posted,
     events.AccountPaidInFull: _paid_in_full,
     events.DisputeOpened: _dispute_opened,
     events.VerificationSent: _verification_sent,
@@ -249,8 +171,6 @@ _EVOLUTIONS: Final[Mapping[type[Message], Callable[[Account, Any, int], Account]
     events.DocumentAttached: _document_attached,
     events.AccountClosed: _closed,
 }
-
-_NAMES: Final = {fact: str(fact.DESCRIPTOR.full_name) for fact in _EVOLUTIONS}
 
 ACCOUNT: Final = Decider(
     category="account",

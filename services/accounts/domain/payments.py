@@ -16,8 +16,9 @@ from recoup.accounts.v1 import events_pb2 as events
 from kernel.decider import Fault, Refused
 from services.accounts.domain.fields import AMOUNT_MINOR_MAX, amount_faults, date_faults, reference_faults
 from services.accounts.domain.ledger import NOTHING, Amounts, allocate, buckets_of, in_bucket, restore
+from services.accounts.domain.postings import Content, Payment, content_of
 from services.accounts.domain.refusals import AlreadyClosed, refuse_faults
-from services.accounts.domain.state import Account, Content, Payment
+from services.accounts.domain.state import Account
 
 _PAYMENTS = UUID("1c0b5a8e-8c1c-5d0f-9f57-0f7f6f1d3a11")
 
@@ -264,7 +265,7 @@ def _refuse_currency(currency: str, account: Account) -> None:
 
 def _repeats(account: Account, reference: str, content: Content) -> bool:
     """Whether the reference was used for this very content; used for other content it is refused."""
-    known = account.transactions.get(reference)
+    known = content_of(account.postings, reference)
     if known is None:
         return False
     if known != content:

@@ -10,36 +10,10 @@ from recoup.accounts.v1 import state_pb2 as states
 from recoup.accounts.v1 import words_pb2 as words
 from recoup.accounts.v1.commands_pb2 import Shortcoming
 from recoup.accounts.v1.events_pb2 import HoldPlaced
-from recoup.accounts.v1.terms_pb2 import AccountTerms, ContractTerms, Debtor, PlacedDocument
+from recoup.accounts.v1.terms_pb2 import AccountTerms, Buckets, ContractTerms, Debtor, PlacedDocument
 
-from services.accounts.domain.ledger import NOTHING, Amounts
-
-
-class Entry(NamedTuple):
-    """One posting of the ledger."""
-
-    version: int
-    type: str
-    effective_date: str
-    difference: Amounts
-    overpaid_difference: int
-    reference: str
-
-
-class Payment(NamedTuple):
-    """A payment and what became of it. While it stands, its amount = applied + overpaid + refunded."""
-
-    payment_id: str
-    reference: str
-    payee: words.Payee
-    amount: int
-    effective_date: str
-    instrument: words.Instrument
-    policy: words.AllocationPolicy
-    applied: Amounts
-    overpaid: int
-    refunded: int = 0
-    returned: bool = False
+from services.accounts.domain.ledger import Amounts, amounts_of
+from services.accounts.domain.postings import Entry, Payment, Posting, ledger_of, payments_of
 
 
 class Hold(NamedTuple):
@@ -70,10 +44,6 @@ class Dispute(NamedTuple):
         return self.outcome == words.DISPUTE_OUTCOME_UNSPECIFIED
 
 
-Content = tuple[object, ...]
-"""What a transaction said, for telling a repetition from a contradiction."""
-
-
 class Account(NamedTuple):
     """An account. The messages inside are shared with the facts and must not be changed.
 
@@ -89,17 +59,30 @@ class Account(NamedTuple):
     contract: ContractTerms = ContractTerms()
     digests: tuple[str, ...] = ()
     shortcomings: tuple[Shortcoming, ...] = ()
-    balance: Amounts = NOTHING
+    owed: Buckets = Buckets()
     overpaid: int = 0
-    ledger: tuple[Entry, ...] = ()
-    payments: Mapping[str, Payment] = MappingProxyType({})
-    transactions: Mapping[str, Content] = MappingProxyType({})
+    postings: tuple[Posting, ...] = ()
     holds: Mapping[str, Hold] = MappingProxyType({})
     disputes: Mapping[str, Dispute] = MappingProxyType({})
     documents: tuple[PlacedDocument, ...] = ()
     paid_in_full_date: str = ""
     close_code: words.CloseCode = words.CLOSE_CODE_UNSPECIFIED
     closed_date: str = ""
+
+    @property
+    def balance(self) -> Amounts:
+        """What is owed, by bucket."""
+        return amounts_of(self.owed)
+
+    @property
+    def ledger(self) -> tuple[Entry, ...]:
+        """Every posting, in order; worked out anew each time."""
+        return ledger_of(self.postings)
+
+    @property
+    def payments(self) -> Mapping[str, Payment]:
+        """Every payment by id, in order; worked out anew each time."""
+        return payments_of(self.postings)
 
     @property
     def placed(self) -> bool:
