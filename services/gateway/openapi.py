@@ -59,6 +59,7 @@ _CUT: Final[Schema] = {
     "properties": {"log_id": {"type": "string"}, "numbers": {"type": "array", "items": {"type": "integer"}}},
     "required": ["log_id", "numbers"],
 }
+_READ_AT: Final[Schema] = {"anyOf": [_CUT, {"type": "null"}]}
 _TEXT: Final[Schema] = {"type": "string"}
 _NUMBER: Final[Schema] = {"type": "integer"}
 
@@ -163,17 +164,21 @@ ANSWERS: Final[Mapping[str, Schema]] = {
         {"hold_id": _TEXT, "dispute_id": _TEXT, "document_id": _TEXT},
     ),
     "Check": _object({"errors": _list(_ref("Fault")), "warnings": _list(_ref("Fault"))}),
-    "AccountAnswer": _object({"account": _ref("Account"), "read_at": {"anyOf": [_CUT, {"type": "null"}]}}),
+    "AccountAnswer": _object({"account": _ref("Account"), "read_at": _READ_AT}),
     "AccountPage": _object(
         {
             "accounts": _list(_ref("Account")),
             "next_cursor": {"type": ["string", "null"]},
-            "read_at": {"anyOf": [_CUT, {"type": "null"}]},
+            "read_at": _READ_AT,
         }
     ),
     "Event": _EVENT,
-    "AccountEvents": _object({"events": _list(_ref("Event")), "next_after": _NUMBER, "more": {"type": "boolean"}}),
-    "Events": _object({"events": _list(_ref("Event")), "next_cursor": _TEXT, "more": {"type": "boolean"}}),
+    "AccountEvents": _object(
+        {"events": _list(_ref("Event")), "next_after": _NUMBER, "more": {"type": "boolean"}, "read_at": _READ_AT}
+    ),
+    "Events": _object(
+        {"events": _list(_ref("Event")), "next_cursor": _TEXT, "more": {"type": "boolean"}, "read_at": _READ_AT}
+    ),
     "Job": _JOB,
     "Row": _ROW,
     "RowPage": _object({"rows": _list(_ref("Row")), "next_after": {"type": ["integer", "null"]}}),

@@ -77,12 +77,13 @@ async def account_events(
     request = contract.ListAccountFactsRequest(
         account_id=account_uuid(account_id), after_version=after, as_of=timestamp(as_of), limit=limit
     )
-    named = contract.GetAccountRequest(account_id=account_id)
+    named = contract.GetAccountRequest(account_id=account_id, as_of=timestamp(as_of))
     account = (await asked.accounts.account(asked.caller, named)).account
     page = await asked.accounts.account_facts(asked.caller, request)
     events = await events_json(asked, [(record, account.terms.client_reference) for record in page.facts])
     last = page.facts[-1].version if page.facts else after
-    return JSONResponse({"events": events, "next_after": last, "more": page.more})
+    answer = {"events": events, "next_after": last, "more": page.more, "read_at": cut_json(page.cut)}
+    return JSONResponse(answer)
 
 
 @router.get("/v1/events", responses=openapi.responses("Events", 200))
@@ -98,7 +99,8 @@ async def client_events(
     )
     page = await asked.accounts.client_facts(asked.caller, request)
     events = await events_json(asked, [(fact.record, fact.client_reference) for fact in page.facts])
-    return JSONResponse({"events": events, "next_cursor": page.next_cursor, "more": page.more})
+    answer = {"events": events, "next_cursor": page.next_cursor, "more": page.more, "read_at": cut_json(page.cut)}
+    return JSONResponse(answer)
 
 
 def cut_json(cut: contract.LogCut) -> dict[str, object] | None:
