@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import os
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -72,13 +71,17 @@ def listener_of(settings: dict[str, str], owner: Any = None) -> Listener:
     )
 
 
+def listen(settings: dict[str, str], output: str) -> None:
+    """What a worker process does until SIGTERM; it prints into the file `output`."""
+    with Path(output).open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    asyncio.run(_listen(settings))
+
+
 async def _listen(settings: dict[str, str]) -> None:
     running = asyncio.ensure_future(listener_of(settings).run())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     await asyncio.wait([running])
     if not running.cancelled():
         running.result()
-
-
-if __name__ == "__main__":
-    asyncio.run(_listen(json.loads(sys.argv[1])))

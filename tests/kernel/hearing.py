@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import subprocess
-import sys
+import multiprocessing
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -33,13 +31,15 @@ from kernel.store import PostgresStore, schema_sql
 from kernel.telemetry import CALLS
 from kernel.tenancy import Caller, Verifier
 from kernel.wire import Unreadable, from_kafka
-from tests.kernel.ear import SECRET, TABLES
+from tests.kernel.ear import SECRET, TABLES, listen
 from tests.kernel.sample import BOOK, project
 
 ROOT = Path(__file__).parents[2]
 CALLER = Caller(UUID(int=1), None, "ann", "credential", frozenset())
 INPUT_KEY = b"a key of the tests, and no other"
 Result = TypeVar("Result")
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["tests.kernel.ear"])
 
 
 class Owner:
@@ -133,22 +133,21 @@ class Ear:
             "data": str(folder),
         }
         self._folder = folder
-        self._workers: list[subprocess.Popen[bytes]] = []
+        self._workers: list[BaseProcess] = []
 
     def stop(self) -> None:
         """End the workers that still run, at once."""
         for worker in self._workers:
             worker.kill()
-            worker.wait()
+            worker.join()
+            worker.close()
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """A worker process."""
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        command = [sys.executable, "-m", "tests.kernel.ear", json.dumps(self.settings)]
-        with (self._folder / "worker.log").open("ab") as output:
-            self._workers.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output))
-        return self._workers[-1]
+    def start(self) -> BaseProcess:
+        """A worker process, forked from one that has imported everything and nothing else."""
+        worker = _FORKS.Process(target=listen, args=(self.settings, str(self._folder / "worker.log")))
+        worker.start()
+        self._workers.append(worker)
+        return worker
 
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.database.admin_url) as connection:

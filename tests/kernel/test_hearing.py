@@ -49,7 +49,8 @@ def test_facts_are_published_heard_and_have_their_effect_once(owner: Owner, ear:
     owner.post(1_000)
     await_true(lambda: ear.caught_up(owner), what="the listener")
     worker.terminate()
-    assert worker.wait(10) == 0
+    worker.join(10)
+    assert worker.exitcode == 0
     ear.check_effects(owner)
     ear.check_effects(owner, "react")
     topic = read_topic(owner.topic, owner.broker)
@@ -75,7 +76,7 @@ def test_a_worker_killed_again_and_again_has_every_effect_once(owner: Owner, ear
         await_more_effects(ear, before)
         time.sleep(chance.uniform(0, 0.1))
         worker.kill()
-        worker.wait()
+        worker.join()
     ear.start()
     await_true(lambda: ear.caught_up(owner), what="the last worker")
     assert ear.effects() == FACTS
