@@ -169,7 +169,7 @@ async def test_a_list_that_finds_little_goes_on_behind_its_cursor(
     await world.one(client(), _close(ids[0]))
     as_of = now()
     await asyncio.sleep(0.002)
-    pages = []
+    pages: list[list[str]] = []
     asked = messages.ListAccountsRequest(phase=states.ACCOUNT_PHASE_CLOSED, as_of=as_of, limit=2)
     while len(pages) < 9:
         page = await world.stub.ListAccounts(asked, metadata=metadata(client()))
