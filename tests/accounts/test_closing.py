@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from google.protobuf.message import Message
 from recoup.accounts.v1 import state_pb2 as states
 from recoup.accounts.v1 import words_pb2 as words
 
 from services.accounts.domain import closing as rules
 from services.accounts.domain.refusals import AlreadyClosed, InvalidFields
 from tests.accounts.given import account, after, close, dispute, document, hold, payment, types
+from tests.accounts.test_payments import correct, refund
 
 ANY_TIME = [
     words.CLOSE_CODE_RECALLED_BY_CLIENT,
@@ -62,6 +64,13 @@ def test_an_account_closes_as_paid_to_the_client_only_when_the_client_was_paid()
     after(account(), payment(5000)).when(close(words.CLOSE_CODE_PAID_TO_CLIENT)).refused(rules.NothingReceived)
     scenario = after(account(), payment(5000, payee=words.PAYEE_CLIENT))
     assert types(scenario.when(close(words.CLOSE_CODE_PAID_TO_CLIENT)).facts) == ["AccountClosed"]
+
+
+@pytest.mark.parametrize("undone", [refund(5000), correct(0)], ids=["refunded", "corrected to nothing"])
+def test_what_was_given_back_or_never_was_counts_as_not_received(undone: Message) -> None:
+    scenario = after(account(), payment(5000, payee=words.PAYEE_CLIENT), undone)
+    for code in (words.CLOSE_CODE_SETTLED_IN_FULL, words.CLOSE_CODE_PAID_TO_CLIENT):
+        scenario.when(close(code)).refused(rules.NothingReceived)
 
 
 @pytest.mark.parametrize(("code", "reasons"), rules.PROVED_BY_HOLD.items())

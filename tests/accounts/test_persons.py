@@ -10,7 +10,13 @@ from recoup.accounts.v1 import words_pb2 as words
 
 from kernel.testing import Scenario
 from services.accounts.domain import person as rules
-from services.accounts.domain.holds import DisputeHoldsItself, ExpiryForbidden, HoldIdTaken, HoldUnknown
+from services.accounts.domain.holds import (
+    DischargeStands,
+    DisputeHoldsItself,
+    ExpiryForbidden,
+    HoldIdTaken,
+    HoldUnknown,
+)
 from services.accounts.domain.person import PERSON, Person
 from tests.accounts.examples import ANN, BOB
 
@@ -51,6 +57,11 @@ def test_a_further_account_is_linked_and_the_same_one_is_already_so() -> None:
 
 def test_a_hold_reaches_every_account_of_the_person() -> None:
     ONE.when(hold()).then(HELD)
+
+
+def test_a_discharge_is_not_released_on_the_person_either() -> None:
+    discharged = events.PersonHold(hold_id="H1", reason=words.HOLD_REASON_DISCHARGED)
+    ONE.given(events.PersonHoldPlaced(person_id=ANN, hold=discharged)).when(RELEASE).refused(DischargeStands)
 
 
 def test_an_account_that_is_linked_later_is_told_of_the_holds_that_stand() -> None:

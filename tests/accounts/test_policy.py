@@ -115,6 +115,18 @@ def test_when_a_hold_that_reaches_a_person_is_placed_on_an_account_each_of_their
     assert [held.hold_id for held in agency.states[f"person-{ANN}"].standing_holds()] == ["H1"]
 
 
+def test_a_hold_says_nothing_of_the_other_accounts_that_it_reached() -> None:
+    other = hold(FIRST)
+    other.reason, other.text, other.expires_at = (
+        words.HOLD_REASON_OTHER,
+        "told on the phone",
+        (NOW + timedelta(days=3)).isoformat(),
+    )
+    agency = Agency().give(placing(FIRST), placing(SECOND), other)
+    (reached,) = agency.states[f"account-{SECOND}"].holds.values()
+    assert reached.placed.text == "for a reason that concerns the person"
+
+
 def test_when_a_person_is_held_each_of_their_accounts_is_held() -> None:
     command = commands.PlacePersonHold(person_id=ANN, hold_id="H1", reason=words.HOLD_REASON_DECEASED)
     agency = Agency().give(placing(FIRST), placing(SECOND), command)

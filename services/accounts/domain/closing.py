@@ -45,7 +45,7 @@ class NothingOwed(Refused):
 
 
 class NothingReceived(Refused):
-    """An account closes as settled, or as paid to the client, only when such a payment was posted."""
+    """An account closes as settled, or as paid to the client, only when of such a payment something stands."""
 
     source = "Recoup: close codes"
 
@@ -107,7 +107,9 @@ def _date_faults(command: commands.CloseAccount, account: Account, now: datetime
 
 def _refuse_inconsistent(code: words.CloseCode, account: Account) -> None:
     owed = account.balance.total
-    standing = [payment for payment in account.payments.values() if not payment.returned]
+    standing = [
+        payment for payment in account.payments.values() if not payment.returned and payment.amount > payment.refunded
+    ]
     if code == words.CLOSE_CODE_PAID_IN_FULL:
         if owed:
             raise StillOwed

@@ -17,6 +17,7 @@ TEXT_CHARACTERS_MAX: Final = 500
 RATE_BASIS_POINTS_MAX: Final = 10_000
 
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_INSTANT: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})", re.ASCII)
 _CURRENCY: Final = re.compile(r"[A-Z]{3}", re.ASCII)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _UNSEEN: Final = re.compile(
@@ -36,12 +37,13 @@ def date_of(text: str) -> date | None:
 
 
 def instant_of(text: str) -> datetime | None:
-    """The instant of an RFC 3339 text that names its offset, or None."""
+    """The instant of an RFC 3339 text, or None. RFC 3339 takes small letters too, and no other form of ISO 8601."""
+    if not _INSTANT.fullmatch(text.upper()):
+        return None
     try:
-        instant = datetime.fromisoformat(text)
+        return datetime.fromisoformat(text.upper())
     except ValueError:
         return None
-    return instant if instant.tzinfo is not None else None
 
 
 def date_faults(pointer: str, text: str, today: date | None = None) -> Iterator[Fault]:

@@ -14,7 +14,14 @@ from recoup.accounts.v1 import words_pb2 as words
 from recoup.accounts.v1.events_pb2 import PersonHold
 
 from kernel.decider import Decider, Fault, Refused
-from services.accounts.domain.holds import DisputeHoldsItself, HoldIdTaken, HoldUnknown, expired, refuse_expiry
+from services.accounts.domain.holds import (
+    DischargeStands,
+    DisputeHoldsItself,
+    HoldIdTaken,
+    HoldUnknown,
+    expired,
+    refuse_expiry,
+)
 
 
 class SamePerson(Refused):
@@ -98,6 +105,8 @@ def _release_hold(command: commands.ReleasePersonHold, person: Person, _now: dat
         raise HoldUnknown
     if known.released:
         return ()
+    if known.hold.reason == words.HOLD_REASON_DISCHARGED:
+        raise DischargeStands
     fact = events.PersonHoldReleased(
         person_id=person.person_id,
         hold_id=command.hold_id,

@@ -82,7 +82,7 @@ def _hold_account(account_id: str, person_id: str, hold: events.PersonHold) -> c
     if hold.HasField("expires_at"):
         command.expires_at = hold.expires_at
     if hold.reason == words.HOLD_REASON_OTHER:
-        command.text = "held on another account of the same person"
+        command.text = "for a reason that concerns the person"
     return command
 
 
