@@ -28,6 +28,8 @@ from kernel.project import Statement, Tables
 
 BATCH_COMMANDS_MAX: Final = 512
 BATCH_BYTES_MAX: Final = 8 * 1024 * 1024
+HAND_OVER_COMMANDS: Final = 64
+"""So many decided commands go to the writer without waiting for the end of the loop's turn."""
 QUEUE_COMMANDS_MAX: Final = 8192
 RECONNECTS_MAX: Final = 5
 RECONNECT_SECONDS: Final = 0.2
@@ -52,6 +54,7 @@ class Writer:
         self._connect, self._log_id, self._tables, self._clock = connect, log_id, tables, clock
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._held: deque[_Waiting] = deque()
+        self._gathered: list[_Waiting] = []
         self._lock = threading.Lock()
         self._alive = True
         self._draining = False
@@ -75,17 +78,32 @@ class Writer:
             if not self._alive or self._draining:
                 message = "the writer of the log has stopped"
                 raise Unavailable(message)
-            if self._queue.qsize() + len(self._held) + len(waiting) > QUEUE_COMMANDS_MAX:
+            held = len(self._gathered) + self._queue.qsize() + len(self._held)
+            if held + len(waiting) > QUEUE_COMMANDS_MAX:
                 message = f"{QUEUE_COMMANDS_MAX} commands are waiting for the log"
                 raise Overloaded(message)
-            for one in waiting:
-                self._queue.put(one)
+            if not self._gathered:
+                loop.call_soon(self._hand_over)
+            self._gathered += waiting
+            if len(self._gathered) >= HAND_OVER_COMMANDS:
+                self._hand_over_gathered()
         return [one.future for one in waiting]
+
+    def _hand_over(self) -> None:
+        """What one turn of the loop decided goes to the writer at once, or it would begin with the first alone."""
+        with self._lock:
+            self._hand_over_gathered()
+
+    def _hand_over_gathered(self) -> None:
+        for one in self._gathered:
+            self._queue.put(one)
+        self._gathered = []
 
     def close(self) -> None:
         """Record what is waiting, then end. Blocks; at most DRAIN_SECONDS_MAX."""
         with self._lock:
             self._draining = True
+            self._hand_over_gathered()
             self._queue.put(None)
         self._thread.join(DRAIN_SECONDS_MAX)
 
@@ -101,7 +119,8 @@ class Writer:
         """Nobody waits for a writer that is gone: all that it held or would have taken is unavailable, or in doubt."""
         with self._lock:
             self._alive = False
-            waiting = [*self._batch, *self._held]
+            waiting = [*self._batch, *self._held, *self._gathered]
+            self._gathered = []
             while True:
                 try:
                     one = self._queue.get_nowait()
@@ -154,15 +173,21 @@ class Writer:
             try:
                 return self._commit_once(batch)
             except psycopg.OperationalError as error:
-                if not self._connection.broken and not self._connection.closed:
-                    self._rollback()
-                    return [_unavailable(error)] * len(batch)
-                # The commit may be in doubt: the same batch goes through the same inserts again, which wait for the
-                # old backend and then meet its marks. A SELECT instead could say "never happened" too early.
                 last = error
-            if not self._reconnect():
+            # Where the connection stands, the server has said no, and nothing was committed. Where it does not, the
+            # commit may be in doubt: the same batch goes through the same inserts again, which wait for the old backend
+            # and then meet its marks. A SELECT instead could say "never happened" too early.
+            if self._stands() or not self._reconnect():
                 break
         return [_unavailable(last)] * len(batch)
+
+    def _stands(self) -> bool:
+        """Whether the connection is still there, with nothing under way."""
+        try:
+            self._rollback()
+        except psycopg.Error:
+            return False
+        return not self._connection.closed
 
     def _commit_once(self, batch: Sequence[Decided]) -> list[Result]:
         try:

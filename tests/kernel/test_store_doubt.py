@@ -17,6 +17,8 @@ from tests.kernel.cut_wire import Cut, wire
 from tests.kernel.worlds import NORTH, World, book_id, executor_of, postgres_world, request
 
 A = book_id(1)
+KILLS_MAX = 12
+ENTRIES = 60
 
 
 @pytest.fixture
@@ -80,7 +82,7 @@ async def test_backends_terminated_again_and_again_lose_and_repeat_nothing(datab
     terminated = 0
 
     async def post(book: str) -> None:
-        for n in range(15):
+        for n in range(ENTRIES):
             command = request(PostEntry(book_id=book, amount_minor=1), given_id=f"{book} {n}")
             while True:
                 try:
@@ -92,14 +94,16 @@ async def test_backends_terminated_again_and_again_lose_and_repeat_nothing(datab
 
     posting = asyncio.gather(*map(post, books))
     async with await psycopg.AsyncConnection.connect(database.admin_url, autocommit=True) as admin:
-        while not posting.done():
-            await asyncio.sleep(0.05)
+        for _ in range(KILLS_MAX):
+            await asyncio.sleep(0.2)
+            if posting.done():
+                break
             killed = await admin.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'recoup_sample'"
             )
             terminated += len(await killed.fetchall())
     await posting
     assert terminated > 2
-    assert {row["balance_minor"] for row in world.rows(NORTH).values()} == {15}
-    assert sum(head.number + 1 for head in await world.store.heads()) == 16 * 16
+    assert {row["balance_minor"] for row in world.rows(NORTH).values()} == {ENTRIES}
+    assert sum(head.number + 1 for head in await world.store.heads()) == 16 * (ENTRIES + 1)
     await world.store.close()
