@@ -17,7 +17,7 @@ from recoup.accounts.v1.terms_pb2 import Buckets
 
 from kernel.canonical import canonical_json
 from kernel.decider import Decider, Refused
-from services.accounts.domain import account as owners_account
+from services.accounts.domain import state as owners_state
 from services.accounts.domain.account import ACCOUNT
 from services.accounts.domain.client import CLIENT
 from services.accounts.domain.ledger import Amounts, amounts_of
@@ -200,7 +200,7 @@ def test_a_wrong_rule_of_the_owner_is_named_by_the_field_that_differs(monkeypatc
     def wrong(buckets: Buckets) -> Amounts:
         return amounts_of(buckets)._replace(fees=0)
 
-    monkeypatch.setattr(owners_account, "amounts_of", wrong)
+    monkeypatch.setattr(owners_state, "amounts_of", wrong)
     owner, ours = both(FACTS[:2])
     assert [tuple(difference) for difference in differences(owner, ours)] == [
         ("/balance/fees_minor", "", '"5000"'),
