@@ -18,6 +18,8 @@ PAUSE_SECONDS_MAX: Final = 5.0
 TIMEOUT_SECONDS: Final = 60.0
 CONNECTIONS_MAX: Final = 16
 PAGE: Final = 500
+ACTOR: Final = "demo clerk"
+"""Who of the creditor's people acts."""
 _AGAIN: Final = frozenset({409, 429, 503, 504})
 """Statuses that may pass: a conflict that the API calls retryable, a limit, a service that is away."""
 
@@ -49,7 +51,7 @@ class Api:
         limits = httpx2.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX)
         self._http = httpx2.AsyncClient(
             base_url=base_url,
-            headers={"Authorization": f"Bearer {creditor.key}"},
+            headers={"Authorization": f"Bearer {creditor.key}", "X-Actor": ACTOR},
             limits=limits,
             timeout=TIMEOUT_SECONDS,
             trust_env=False,

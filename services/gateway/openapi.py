@@ -24,7 +24,8 @@ DESCRIPTION: Final = """\
 Creditors place accounts with an agency, and follow what becomes of them.
 
 **Authentication.** `Authorization: Bearer ck_…`, never in the body or the query. `X-Client-Id` when a key serves
-several clients. `X-Actor` says who of your people acts and is recorded behind the key's id; `X-Reason` says why.
+several clients. `X-Actor` says who of your people acts and is recorded behind the key's id (an adjustment needs it);
+`X-Reason` says why.
 
 **Values.** Money is `{amount, currency}` in integer minor units; dates are ISO 8601, instants RFC 3339; rates are basis
 points. In events, amounts are the recorded `…_minor` integers in the currency of the account.

@@ -234,9 +234,9 @@ def test_no_bucket_falls_below_zero() -> None:
     account().when(adjust(-2001)).refused(rules.BalanceBelowZero, "/difference_minor")
 
 
-@pytest.mark.parametrize("approver", ["clerk", " Clerk "])
-def test_nobody_approves_their_own_adjustment(approver: str) -> None:
-    account().when(adjust(-1, approver=approver)).refused(rules.ApprovedByActor, "/approver")
+@pytest.mark.parametrize("actor", ["clerk", " Clerk ", "key:k1/Clerk"])
+def test_nobody_approves_their_own_adjustment(actor: str) -> None:
+    account().when(adjust(-1, approver="clerk", requested_by=actor)).refused(rules.ApprovedByActor, "/approver")
 
 
 def test_a_closed_account_is_not_adjusted() -> None:

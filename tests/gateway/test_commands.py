@@ -131,12 +131,15 @@ def test_a_balance_is_adjusted_by_a_difference(http: httpx2.Client, account: dic
         "approver": "manager",
         "effective_date": "2026-03-05",
     }
-    made = post(http, account, "balance-adjustments", body)
+    clerk, manager = {"X-Actor": "clerk"}, {"X-Actor": "Manager"}
+    nobody = post(http, account, "balance-adjustments", body)
+    assert (nobody.status_code, nobody.json()["errors"][0]["code"]) == (422, "required")
+    own = post(http, account, "balance-adjustments", body, **manager)
+    assert own.json()["errors"][0]["code"] == "approved_by_actor"
+    made = post(http, account, "balance-adjustments", body, **clerk)
     assert made.status_code == 201, made.text
     assert made.json()["account"]["balance"]["fees"] == usd(0)
-    own = post(http, account, "balance-adjustments", body, **{"X-Actor": "manager"})
-    assert own.json()["errors"][0]["code"] == "approved_by_actor"
-    below = post(http, account, "balance-adjustments", {**body, "transaction_reference": "adj-2"})
+    below = post(http, account, "balance-adjustments", {**body, "transaction_reference": "adj-2"}, **clerk)
     assert (below.status_code, below.json()["errors"][0]["pointer"]) == (422, "/difference/amount")
     assert below.json()["rule"]["name"] == "BalanceBelowZero"
 

@@ -193,6 +193,12 @@ def _corrected(
     )
 
 
+def _same_person(approver: str, actor: str) -> bool:
+    """Whether the approver is who acts: an actor may be a key with the person behind it, `key:<id>/<person>`."""
+    named = approver.strip().casefold()
+    return named in {name.strip().casefold() for name in (actor, actor.partition("/")[2])}
+
+
 def adjust_balance(command: commands.AdjustBalance, account: Account, now: datetime) -> Sequence[Message]:
     """Change one bucket by a difference, for a reason that another one than the actor approved."""
     refuse_faults(
@@ -215,7 +221,7 @@ def adjust_balance(command: commands.AdjustBalance, account: Account, now: datet
         return ()
     if account.closed:
         raise AlreadyClosed
-    if command.approver.strip().casefold() == command.requested_by.strip().casefold():
+    if _same_person(command.approver, command.requested_by):
         raise ApprovedByActor(faults=[Fault("/approver", "approved_by_actor", "must be another one than the actor")])
     balance = account.balance.plus(in_bucket(command.bucket, command.difference_minor))
     _refuse_balance(balance)

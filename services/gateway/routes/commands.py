@@ -16,7 +16,7 @@ from services.gateway import commands, openapi
 from services.gateway.accounts import command_of
 from services.gateway.answers import command_response, decided
 from services.gateway.asked import Commanded, Commanding, account_uuid, document
-from services.gateway.problems import Code, Problem
+from services.gateway.problems import Code, EdgeFault, Problem
 from services.gateway.shapes import Body, Shape, shaped
 from services.gateway.strict_json import Document
 from services.gateway.verdicts import Translate
@@ -52,9 +52,9 @@ async def adjust_balance(account_id: str, request: Request, commanded: Commandin
     commanded.asked.principal.require("balances:write")
     account_uuid(account_id)
     body = _shaped(commands.AdjustmentBody, await document(request))
-    if body.approver == commanded.asked.principal.person:
-        message = "The approver is another one than who acts."
-        raise Problem(Code.INVALID, _WRONG, faults=[Fault("/approver", "approved_by_actor", message)])
+    if commanded.asked.principal.person is None:
+        message = "Say who acts: the approver must be another person."
+        raise Problem(Code.INVALID, _WRONG, faults=[EdgeFault("header", "X-Actor", "required", message)])
     return await _command(account_id, body, commanded, {}, 201)
 
 
