@@ -139,9 +139,14 @@ class Store(Protocol):
         """A stream, as far as it was recorded at `recorded_until`."""
 
     async def read_stream(
-        self, tenant: UUID, stream: str, after_version: int = 0, recorded_until: datetime | None = None
+        self,
+        tenant: UUID,
+        stream: str,
+        after_version: int = 0,
+        recorded_until: datetime | None = None,
+        limit: int | None = None,
     ) -> Sequence[Record]:
-        """A stream's records above a version."""
+        """A stream's records above a version, the first `limit` of them."""
 
     def read_log(
         self, partition: int, from_number: int = 0, to_number: int | None = None

@@ -63,14 +63,20 @@ class MemoryStore:
         return _history(await self.read_stream(tenant, stream, recorded_until=recorded_until))
 
     async def read_stream(
-        self, tenant: UUID, stream: str, after_version: int = 0, recorded_until: datetime | None = None
+        self,
+        tenant: UUID,
+        stream: str,
+        after_version: int = 0,
+        recorded_until: datetime | None = None,
+        limit: int | None = None,
     ) -> Sequence[Record]:
-        """A stream's records above a version."""
-        return [
+        """A stream's records above a version, the first `limit` of them."""
+        found = [
             record
             for record in self._streams.get((tenant, stream), ())
             if record.version > after_version and (recorded_until is None or record.recorded_at <= recorded_until)
         ]
+        return found[:limit]
 
     async def read_log(
         self, partition: int, from_number: int = 0, to_number: int | None = None

@@ -64,7 +64,7 @@ _LAST = (
 )
 _STREAM = (
     f"SELECT {sql.RECORD_COLUMNS} FROM log.events WHERE tenant = %b AND stream = %s AND version > %b"  # noqa: S608
-    " AND (%t::timestamptz IS NULL OR recorded_at <= %t) ORDER BY version"
+    " AND (%t::timestamptz IS NULL OR recorded_at <= %t) ORDER BY version LIMIT %t::bigint"
 )
 _HEADS = "SELECT partition, number, chain, recorded_at FROM log.heads ORDER BY partition"
 
@@ -215,11 +215,16 @@ class PostgresStore:
         return History([(record.type, record.payload) for record in records], last.version, record_hash(last))
 
     async def read_stream(
-        self, tenant: UUID, stream: str, after_version: int = 0, recorded_until: datetime | None = None
+        self,
+        tenant: UUID,
+        stream: str,
+        after_version: int = 0,
+        recorded_until: datetime | None = None,
+        limit: int | None = None,
     ) -> Sequence[Record]:
-        """A stream's records above a version."""
+        """A stream's records above a version, the first `limit` of them."""
         async with _reading(self._pool, tenant) as cursor:
-            await cursor.execute(_STREAM, [tenant, stream, after_version, recorded_until, recorded_until])
+            await cursor.execute(_STREAM, [tenant, stream, after_version, recorded_until, recorded_until, limit])
             return [sql.record_of(self._log_id, row) async for row in cursor]
 
     async def read_log(

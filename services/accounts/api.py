@@ -129,7 +129,7 @@ class AccountsApi(AccountsServiceServicer):
         if not await self._views.has_account(caller, UUID(account_id), as_of):
             raise _unknown(account_id)
         stream = f"account-{account_id}"
-        records = await self._store.read_stream(caller.tenant, stream, request.after_version, as_of)
+        records = await self._store.read_stream(caller.tenant, stream, request.after_version, as_of, limit + 1)
         facts = [to_message(record) for record in records[:limit]]
         return messages.ListAccountFactsResponse(facts=facts, more=len(records) > limit, cut=cut)
 

@@ -256,6 +256,15 @@ async def test_a_simulated_log_takes_the_instant_of_its_clock(simulated: World) 
     assert closed.occurred_at == datetime(2026, 3, 3, tzinfo=UTC)
 
 
+async def test_a_stream_is_read_from_a_version_on_and_no_further_than_asked(world: World) -> None:
+    await opened(world)
+    for amount_minor in (1, 2, 3):
+        await world.executor.execute(request(PostEntry(book_id=A, amount_minor=amount_minor)))
+    for after, limit, versions in ((0, None, [1, 2, 3, 4]), (1, 2, [2, 3]), (3, 2, [4]), (4, 2, [])):
+        records = await world.store.read_stream(NORTH, f"book-{A}", after, limit=limit)
+        assert [record.version for record in records] == versions
+
+
 async def test_as_of_names_its_cut_and_is_not_final_before_its_instant_is_over(simulated: World) -> None:
     await opened(simulated, amount_minor=1)
     simulated.clock.advance_to(NOON + timedelta(hours=1))
