@@ -20,6 +20,7 @@ from recoup.accounts.v1.terms_pb2 import (
     InterestTerms,
     OtherAmount,
     PlacedDocument,
+    PriorContact,
     PriorDispute,
     PriorPayment,
     TitleTransfer,
@@ -253,6 +254,10 @@ FAULTS: dict[str, tuple[Change, str]] = {
     "a payment in the past that does not add up": (
         lambda t: t.history.payments.append(PriorPayment(date="2025-01-01", total_minor=5)),
         "/terms/history/payments/0/total_minor",
+    ),
+    "a contact at no instant": (
+        lambda t: t.history.contacts.append(PriorContact(at="2025-01-01T10:00", channel="phone", outcome="none")),
+        "/terms/history/contacts/0/at",
     ),
     "a dispute on no date": (
         lambda t: t.history.disputes.append(PriorDispute(date="never", reason=words.DISPUTE_REASON_PAID)),

@@ -132,8 +132,7 @@ async def test_a_story_names_the_positions_it_was_told_from_and_is_final_when_no
     log = history()
     later = stamp(log.records[-1].recorded_at + timedelta(hours=1))
     async with owning(owner_of(log)) as address, auditing(heard, address) as audit:
-        for until in (None, later):
-            told = await audit.story(recorded_until=until)
+        for told in (await audit.story(), await audit.story(recorded_until=later)):
             assert (list(told.positions), told.not_final) == (list((await audit.progress()).positions), False)
         held = facts.PersonHoldPlaced(person_id=h.PERSON, account_ids=[h.ACCOUNT])
         held.hold.CopyFrom(facts.PersonHold(hold_id="h-1", reason=words.HOLD_REASON_DECEASED))

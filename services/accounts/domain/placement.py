@@ -19,6 +19,7 @@ from services.accounts.domain.fields import (
     currency_faults,
     date_faults,
     date_of,
+    instant_of,
     length_faults,
     rate_faults,
     reference_faults,
@@ -210,6 +211,9 @@ def _history_faults(history: PriorHistory, today: date) -> Iterator[Fault]:
         yield from amount_faults(f"{at}/payments/{index}/total_minor", payment.total_minor)
         if amounts_of(payment.applied).total != payment.total_minor:
             yield Fault(f"{at}/payments/{index}/total_minor", "sum", "must be the sum of what was applied")
+    for index, contact in enumerate(history.contacts):
+        if instant_of(contact.at) is None:
+            yield Fault(f"{at}/contacts/{index}/at", "invalid_instant", "must be an RFC 3339 instant with its offset")
     for index, dispute in enumerate(history.disputes):
         yield from _date(f"{at}/disputes/{index}/date", dispute.date, today)
 
