@@ -10,7 +10,7 @@ import asyncio
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from deploy.local.databases import create_database
 from deploy.local.migrate import migrate
 from deploy.local.places import Places
 from deploy.local.platform import Platform
-from deploy.local.programs import PROGRAMS
+from deploy.local.programs import PROGRAMS, Program
 
 LATEST: Final = Path(__file__).parent / "latest.json"
 HEARD_ACCOUNTS: Final = 64
@@ -86,7 +86,7 @@ def _ours(loop: asyncio.AbstractEventLoop, platform: Platform) -> Iterator[Ours]
 
 
 @contextmanager
-def _platform(programs: list[serving.Program] | tuple[serving.Program, ...], say: Console) -> Iterator[Platform]:
+def _platform(programs: Sequence[Program], say: Console) -> Iterator[Platform]:
     home = Path(tempfile.mkdtemp(prefix="recoup-bench-"))
     home.chmod(0o711)
     try:

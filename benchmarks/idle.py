@@ -21,7 +21,9 @@ async def _nothing(_request: bytes, _context: grpc.aio.ServicerContext[bytes, by
 async def serve(port: int) -> None:
     """Answer every call with nothing."""
     server = grpc.aio.server()
-    handlers = {"Nothing": grpc.unary_unary_rpc_method_handler(_nothing)}
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+        "Nothing": grpc.unary_unary_rpc_method_handler(_nothing)
+    }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("benchmark.Idle", handlers),))
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()

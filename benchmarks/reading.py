@@ -24,7 +24,7 @@ from kernel.record import chain_start
 from services.accounts.domain.account import ACCOUNT
 from services.audit.domain.account import fold_account
 from services.audit.recorder import Recorder
-from services.audit.views import Views
+from services.audit.views import CASES_PAGE, Views
 
 PEER: Final = "eventsourcing 9.5"
 STREAM_EVENTS: Final = 100
@@ -64,11 +64,10 @@ class OurReads:
         """Facts a second, read from audit's store, decoded, checked against their own balances and folded."""
 
         async def fold() -> int:
-            count = 0
-            async for page in self._views.cases(CALLER):
-                for _account_id, facts in page:
-                    count += fold_account(facts).version
-            return count
+            known = await self._views.account_ids(CALLER)
+            pages = [known[at : at + CASES_PAGE] for at in range(0, len(known), CASES_PAGE)]
+            cases = [facts for page in pages for facts in (await self._views.cases(CALLER, page)).values()]
+            return sum(fold_account(facts).version for facts in cases)
 
         began = time.perf_counter()
         assert self._loop.run_until_complete(fold()) == self._events

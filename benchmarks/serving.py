@@ -22,11 +22,10 @@ from recoup.accounts.v1.service_pb2_grpc import AccountsServiceStub
 
 from benchmarks.idle import METHOD
 from benchmarks.measuring import Row, at_least, at_most, interleave
-from benchmarks.ours import CALLER, payment
+from benchmarks.ours import AGENCY, CALLER, payment
 from demo.agency import agency_of, give_keys
 from demo.draft import Client
 from demo.generated import CREDITORS, invent
-from demo.job import TENANT
 from demo.placement_json import placement_json
 from demo.portfolio import NDJSON
 from demo.rest import Api, ApiFailed
@@ -59,7 +58,7 @@ def unary_rows(loop: asyncio.AbstractEventLoop, platform: Platform, accounts: li
 
     with _idle() as (address, idle_pid):
         channel = grpc.aio.insecure_channel(address)
-        nothing = channel.unary_unary(METHOD)
+        nothing: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHOD)
         pid = next(child.pid for child in platform.children if child.name == "accounts")
         seen = interleave(
             {
@@ -87,7 +86,7 @@ def _cpu(loop: asyncio.AbstractEventLoop, pid: int, call: Call) -> float:
     loop.run_until_complete(all_of_them())
     after = process.cpu_times()
     spent = after.user + after.system - before.user - before.system
-    return spent / (CALLERS * CALLS_EACH) * 1_000_000
+    return float(spent) / (CALLERS * CALLS_EACH) * 1_000_000
 
 
 @contextmanager
@@ -113,7 +112,7 @@ class Placing:
         clients = [creditor.client for creditor in CREDITORS]
         loop.run_until_complete(_register(platform, clients))
         self._apis = {
-            each.client_id: Api(platform.addresses.http, each) for each in give_keys(platform, TENANT, clients)
+            each.client_id: Api(platform.addresses.http, each) for each in give_keys(platform, AGENCY, clients)
         }
 
     def rows(self) -> Iterator[Row]:
@@ -173,5 +172,5 @@ async def _placed(api: Api, body: bytes) -> None:
 
 
 async def _register(platform: Platform, clients: Sequence[Client]) -> None:
-    async with agency_of(platform, TENANT) as agency:
+    async with agency_of(platform, AGENCY) as agency:
         await agency.register(clients)

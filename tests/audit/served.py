@@ -142,12 +142,12 @@ class Served:
     address: str
 
     async def case(
-        self, account: str = h.ACCOUNT, caller: Caller = ANN, **instants: Timestamp
+        self, account: str = h.ACCOUNT, caller: Caller = ANN, **instants: Timestamp | None
     ) -> audit.GetCaseResponse:
         return await self.peer.ask(self.stub.GetCase, audit.GetCaseRequest(account_id=account, **instants), caller)
 
     async def story(
-        self, account: str = h.ACCOUNT, caller: Caller = ANN, **instants: Timestamp
+        self, account: str = h.ACCOUNT, caller: Caller = ANN, **instants: Timestamp | None
     ) -> audit.TellStoryResponse:
         return await self.peer.ask(self.stub.TellStory, audit.TellStoryRequest(account_id=account, **instants), caller)
 

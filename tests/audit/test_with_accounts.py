@@ -76,13 +76,15 @@ class Both:
         assert result.answer.HasField("accepted"), result
         return str(result.entity_id)
 
-    async def heard(self) -> None:
-        """Wait until audit has heard what the owner has recorded."""
+    async def heard(self, accounts: int) -> None:
+        """Wait until audit has heard what the owner has recorded, its reactions to so many accounts included."""
         deadline = time.monotonic() + HEARD_SECONDS_MAX
         while time.monotonic() < deadline:
+            counted = await self.auditor.ask(self.audit.CountFacts, audit.CountFactsRequest(), self.agency)
             request = audit.GetProgressRequest()
             positions = (await self.auditor.ask(self.audit.GetProgress, request, self.agency)).positions
-            if positions and all(position.number == position.owner_number for position in positions):
+            at_heads = positions and all(position.number == position.owner_number for position in positions)
+            if at_heads and counted.counts["recoup.accounts.v1.AccountLinked"] >= accounts:
                 return
         raise AssertionError(positions)
 
@@ -137,7 +139,7 @@ async def live(services: Both) -> list[str]:
 async def test_audit_hears_all_of_it_and_agrees_with_accounts_on_every_account(platform: Platform) -> None:
     async with both(platform) as services:
         ids = await live(services)
-        await services.heard()
+        await services.heard(ACCOUNTS + 1)
         pages = services.auditor.stream(
             services.audit.CompareAll, audit.CompareAllRequest(), services.agency, seconds=20
         )
@@ -158,7 +160,7 @@ async def test_audit_hears_all_of_it_and_agrees_with_accounts_on_every_account(p
 async def test_audit_and_accounts_agree_as_of_an_instant_in_the_middle(platform: Platform) -> None:
     async with both(platform) as services:
         account_id = (await live(services))[0]
-        await services.heard()
+        await services.heard(ACCOUNTS + 1)
         told = await services.auditor.ask(
             services.audit.TellStory, audit.TellStoryRequest(account_id=account_id), services.agency
         )
@@ -177,11 +179,11 @@ async def test_audit_and_accounts_agree_as_of_an_instant_in_the_middle(platform:
 
 async def test_audit_stopped_meanwhile_hears_what_it_missed(platform: Platform) -> None:
     async with both(platform) as services:
-        await services.heard()
+        await services.heard(0)
         platform.stop("audit")
         ids = await live(services)
         platform.start("audit")
-        await services.heard()
+        await services.heard(ACCOUNTS + 1)
         for account_id in ids:
             compared = await services.auditor.ask(
                 services.audit.CompareCase, audit.CompareCaseRequest(account_id=account_id), services.agency

@@ -43,5 +43,6 @@ def _scalar(field: FieldDescriptor, depth: int) -> str | int | bool | bytes:
     if field.type == FieldDescriptor.TYPE_BYTES:
         return bytes([field.number])
     if field.type == FieldDescriptor.TYPE_ENUM:
+        assert field.enum_type is not None, "an enum field has its enum"
         return int(field.enum_type.values[-1].number)
     return 1000 * (depth + 1) + int(field.number)

@@ -128,7 +128,8 @@ def make_vectors() -> dict[str, Any]:
             b"\x18\x01",
         ),
     ]
-    chain, last, records = chain_start(log_id, partition), {}, []
+    chain, records = chain_start(log_id, partition), []
+    last: dict[str, bytes] = {}
     for number, (stream, version, type_, concerned, payload) in enumerate(plan):
         vector: dict[str, Any] = {
             "partition": partition,
