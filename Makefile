@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto requirements up down reset doctor demo bench test test-long check format publish-contracts
+.PHONY: help setup proto requirements up down reset doctor demo bench test test-long check format publish-contracts docs
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
@@ -64,11 +64,14 @@ check: setup ## lint, types, import contracts, contracts, documents
 	$(BIN)/mypy $(PACKAGES) tests
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/buf lint
-	@if [ -f proto/published.binpb ]; then set -x; $(BIN)/buf breaking proto --against proto/published.binpb; fi
+	$(BIN)/buf breaking proto --against proto/published.binpb
 
 format: setup ## put the source into its standard form
 	$(BIN)/ruff check --fix --select I
 	$(BIN)/ruff format
+
+docs: setup ## write the pages that are generated from the contracts
+	@$(BIN)/python -m docs.generate
 
 publish-contracts: setup ## make the contracts binding as they are; refused when they break published ones
 	@if [ -f proto/published.binpb ]; then set -x; $(BIN)/buf breaking proto --against proto/published.binpb; fi

@@ -58,6 +58,7 @@ class Writer:
         self._lock = threading.Lock()
         self._alive = True
         self._draining = False
+        self._closing = False
         self._batch: list[_Waiting] = []
         self._connection: psycopg.Connection[Any] = connect()
         # The loop's thread keeps the interpreter for 5 ms by default, longer than a commit takes.
@@ -154,9 +155,12 @@ class Writer:
 
     def _next(self, *, block: bool) -> _Waiting | None:
         try:
-            return self._queue.get(block=block)
+            one = self._queue.get(block=block and not self._closing)
         except Empty:
             return None
+        # The mark of the end may come behind commands that still fill a batch: it must not be forgotten with them.
+        self._closing = self._closing or one is None
+        return one
 
     def _answer(self, waiting: Sequence[_Waiting], results: Sequence[Result]) -> None:
         """One wake-up a loop. A loop that has closed has no callers left to answer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -325,7 +326,10 @@ async def test_closing_records_what_is_waiting(database: Database) -> None:
         asyncio.create_task(world.executor.execute(request(PostEntry(book_id=book, amount_minor=1)))) for book in books
     ]
     await asyncio.sleep(0)
+    began = time.monotonic()
     await world.store.close()
+    # Nothing waits for the patience to end: the writer has seen the mark behind the commands.
+    assert time.monotonic() - began < kernel.writer.DRAIN_SECONDS_MAX / 2
     answers = await asyncio.gather(*calls)
     assert len(answers) == 10
     assert sum(row["balance_minor"] for row in world.rows(NORTH).values()) == 10
