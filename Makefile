@@ -65,6 +65,7 @@ check: setup ## lint, types, import contracts, contracts, documents
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/buf lint
 	$(BIN)/buf breaking proto --against proto/published.binpb
+	$(BIN)/python -m pytest -q tests/contracts/test_documents.py
 
 format: setup ## put the source into its standard form
 	$(BIN)/ruff check --fix --select I
