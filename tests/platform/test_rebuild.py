@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-from deploy.local.databases import create_database
+from deploy.local.databases import create_database, drop_database
 from deploy.local.migrate import migrate
 from deploy.local.platform import Platform
 from deploy.local.secrets import kept_secrets
@@ -22,7 +22,10 @@ def test_a_services_tables_are_made_anew(bare: Platform) -> None:
     services = {"accounts": {"grpc": 0, "metrics": 0}, "audit": {"grpc": 0, "metrics": 0}, "gateway": {"http": 0}}
     told = json.loads(bare.places.platform.read_text()) | {"services": services}
     bare.places.platform.write_text(json.dumps(told))
-    database = create_database(bare.postgres.url, "accounts", kept_secrets(bare.places.secrets))
+    secrets = kept_secrets(bare.places.secrets)
+    # Another test of this server may have left it migrated.
+    drop_database(create_database(bare.postgres.url, "accounts", secrets))
+    database = create_database(bare.postgres.url, "accounts", secrets)
     before = recoup("rebuild", "accounts", "--home", home)
     assert (before.returncode, before.stderr.count("Traceback")) == (2, 0)
     assert 'schema "views" does not exist' in before.stderr
