@@ -44,12 +44,13 @@ demo: setup ## play a portfolio from placement to audit; PORTFOLIO=FILE takes on
 	@$(BIN)/python -m demo $(if $(PORTFOLIO),"$(PORTFOLIO)")
 
 bench: setup .venv-bench/recoup.stamp ## measure against the peers, into benchmarks/latest.json
-	@PYTHONPATH=.:gen .venv-bench/bin/python -m benchmarks
+	@.venv-bench/bin/python -m benchmarks
 
 # The peers live in an environment of their own, so that the product never depends on them.
 .venv-bench/recoup.stamp: requirements/bench.txt
 	@$(PYTHON) -m venv .venv-bench
 	@.venv-bench/bin/python -m pip install --quiet --require-hashes -r requirements/bench.txt
+	@printf '%s\n%s\n' "$(CURDIR)" "$(CURDIR)/gen" > .venv-bench/lib/python3.11/site-packages/recoup-checkout.pth
 	@touch $@
 
 test: setup ## run the tests; TESTS=tests/kernel runs some

@@ -115,6 +115,7 @@ def main() -> int:
     """Measure everything; the exit code is 0 also when a row falls short, since nothing is hidden."""
     say = Console()
     loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)  # Channels are made outside of it, and take the loop that is set.
     rows = []
     for row in measure(loop, say):
         rows.append(row)

@@ -27,13 +27,13 @@ class OurAppends:
     """Callers that each post payments to an account of their own, one after the other."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ours: Ours) -> None:
-        """The accounts are placed once."""
+        """Every round has accounts of its own, so that no side drags a longer history than the other."""
         self._loop, self._ours = loop, ours
-        self._ids = loop.run_until_complete(ours.place(max(EVENTS)))
 
     def rate(self, callers: int) -> float:
         """Events a second, each decided, numbered, chained and committed with its answer and its read rows."""
         each = EVENTS[callers] // callers
+        ids = self._loop.run_until_complete(self._ours.place(callers))
 
         async def caller(requests: Sequence[Request]) -> None:
             for one in requests:
@@ -41,7 +41,7 @@ class OurAppends:
                 assert answer.HasField("accepted"), answer
 
         # Making ids asks the system for chance, which costs more than a commit's share and is no part of it.
-        given = [[request(payment(account_id)) for _ in range(each)] for account_id in self._ids[:callers]]
+        given = [[request(payment(account_id)) for _ in range(each)] for account_id in ids]
 
         async def all_of_them() -> None:
             await asyncio.gather(*(caller(requests) for requests in given))
@@ -55,15 +55,15 @@ class PeerAppends:
     """The same callers as threads, as the library is used."""
 
     def __init__(self, app: Application[UUID], *, tuned: bool) -> None:
-        """The accounts are placed once."""
+        """Every round has accounts of its own."""
         self._app, self._tuned = app, tuned
-        self._accounts: list[Any] = [(place_tuned if tuned else place_default)(app) for _ in range(max(EVENTS))]
 
     def rate(self, callers: int) -> float:
         """Events a second."""
         each = EVENTS[callers] // callers
         post = self._post_tuned if self._tuned else self._post_default
-        given = [(account, [str(uuid4()) for _ in range(each)]) for account in self._accounts[:callers]]
+        place: Callable[[Application[UUID]], Any] = place_tuned if self._tuned else place_default
+        given = [(place(self._app), [str(uuid4()) for _ in range(each)]) for _ in range(callers)]
         with ThreadPoolExecutor(callers) as threads:
             began = time.perf_counter()
             for done in [threads.submit(post, account, references) for account, references in given]:

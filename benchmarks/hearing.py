@@ -56,8 +56,10 @@ class _Heard:
         """The median of seconds from a fact's recording, just before its commit, to where audit is seen to have it."""
         self._sent.clear()
         self._seen.clear()
-        watching = threading.Thread(target=self._watch)
+        ready = threading.Event()
+        watching = threading.Thread(target=self._watch, args=(ready,))
         watching.start()
+        ready.wait(WAIT_SECONDS_MAX)
         self._loop.run_until_complete(self._send())
         watching.join()
         assert len(self._seen) == COUNT, f"{COUNT - len(self._seen)} facts were not heard"
@@ -76,9 +78,10 @@ class _Heard:
         (fact_id,) = response.results[0].answer.accepted.fact_ids
         self._sent.add(fact_id)
 
-    def _watch(self) -> None:
+    def _watch(self, ready: threading.Event) -> None:
         with psycopg.connect(self._reader_url, autocommit=True) as connection:
             heads = self._heads(connection)
+            ready.set()
             until = time.perf_counter() + WAIT_SECONDS_MAX
             while len(self._seen) < COUNT and time.perf_counter() < until:
                 for partition, last in heads.items():

@@ -21,7 +21,9 @@ from services.accounts.domain.account import ACCOUNT
 from services.accounts.views import project
 
 AGENCY: Final = uuid5(NAMESPACE_URL, "urn:recoup:benchmark")
-CALLER: Final = Caller(AGENCY, None, "benchmark", "benchmark", frozenset({"accounts:write"}))
+CALLER: Final = Caller(
+    AGENCY, None, "benchmark", "benchmark", frozenset({"payments:write", "accounts:read", "audit:read"})
+)
 CONTRACT: Final = terms.ContractTerms(
     client_version=1,
     allocation_policy=words.ALLOCATION_POLICY_PRINCIPAL_FIRST,
